@@ -1,0 +1,242 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"oci-timens/timens"
+)
+
+// The annotations that ask for clocks.
+const (
+	// Prefix begins every annotation of this project; what else begins with it
+	// is refused, so that a misspelt key does not pass for no request.
+	Prefix = "io.timens."
+	// KeyMonotonic and KeyBoottime hold a clock setting, as read by
+	// timens.ParseSetting. "/pod" or "/container.NAME" may follow.
+	KeyMonotonic = Prefix + "monotonic"
+	KeyBoottime  = Prefix + "boottime"
+	// KeyCrun is what crun 0.12 to 1.8.3 took: text that it wrote to
+	// /proc/self/timens_offsets as it was.
+	KeyCrun = "run.oci.timens_offset"
+)
+
+// The keys by which containerd and CRI-O say which container of a pod this is.
+const (
+	keyContainerdName = "io.kubernetes.cri.container-name"
+	keyContainerdType = "io.kubernetes.cri.container-type"
+	keyCrioName       = "io.kubernetes.cri-o.ContainerName"
+	keyCrioType       = "io.kubernetes.cri-o.ContainerType"
+	typeSandbox       = "sandbox"
+)
+
+// maxValue is the longest value of an annotation, in bytes. The kernel takes no
+// more for timens_offsets (a page), and a clock setting is far shorter.
+const maxValue = 4095
+
+// scope says for whom a key is meant; the larger wins.
+type scope int
+
+const (
+	scopeNone scope = iota
+	scopeCrun
+	scopeAll
+	scopePod
+	scopeContainer
+)
+
+// ParseAnnotations returns what the annotations of a container ask for. For
+// each clock the most specific key wins: KEY/container.NAME for the container of
+// that name, then KEY/pod, then KEY, then run.oci.timens_offset. The name is the
+// one that containerd or CRI-O give in annotations of their own; the sandbox of
+// a pod has none. Every key is checked, also one that does not win. An error
+// quotes the first bad key in sorted order.
+func ParseAnnotations(a map[string]string) (Request, error) {
+	var r Request
+	var won [2]scope // by clock
+	for _, key := range ownKeys(a) {
+		if key == KeyCrun {
+			if err := r.addCrun(a[key], &won); err != nil {
+				return Request{}, err
+			}
+			continue
+		}
+		clock, sc, name, err := parseKey(key)
+		if err != nil {
+			return Request{}, err
+		}
+		setting, err := parseValue(key, a[key])
+		if err != nil {
+			return Request{}, err
+		}
+		if sc == scopeContainer {
+			mine, err := isContainer(a, key, name)
+			if err != nil {
+				return Request{}, err
+			}
+			if !mine {
+				continue
+			}
+		}
+		if w := winner(&won, clock); sc > *w {
+			*w = sc
+			r.set(clock, Asked{setting, source(key), a[key]})
+		}
+	}
+	return r, nil
+}
+
+// ownKeys returns the sorted keys that are for us. "io.timens/…" is among them:
+// it can only be a misspelling.
+func ownKeys(a map[string]string) []string {
+	var keys []string
+	for k := range a {
+		rest, ok := strings.CutPrefix(k, strings.TrimSuffix(Prefix, "."))
+		if k == KeyCrun || ok && (rest == "" || rest[0] == '.' || rest[0] == '/') {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func winner(won *[2]scope, c timens.Clock) *scope {
+	if c == timens.Boottime {
+		return &won[1]
+	}
+	return &won[0]
+}
+
+func keyOf(c timens.Clock) string { return Prefix + c.String() }
+
+// parseKey splits a key into its clock and for whom it is meant.
+func parseKey(key string) (timens.Clock, scope, string, error) {
+	base, suffix, found := strings.Cut(key, "/")
+	for _, c := range timens.AllClocks() {
+		if base != keyOf(c) {
+			continue
+		}
+		if !found {
+			return c, scopeAll, "", nil
+		}
+		if suffix == "pod" {
+			return c, scopePod, "", nil
+		}
+		if name, ok := strings.CutPrefix(suffix, "container."); ok {
+			if !isName(name) {
+				return 0, 0, "", fmt.Errorf("%s: %q is no container name: letters, digits, \"-\", \"_\" and \".\" follow \"container.\"",
+					source(key), brief(name))
+			}
+			return c, scopeContainer, name, nil
+		}
+	}
+	return 0, 0, "", fmt.Errorf("%s is unknown: the keys are %s and %s, each with /pod or /container.NAME",
+		source(key), KeyMonotonic, KeyBoottime)
+}
+
+// isName reports whether s has the characters that an annotation key and a
+// container name can have.
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("-_.", rune(c))) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func parseValue(key, value string) (timens.Setting, error) {
+	if err := checkValue(key, value, `an offset such as "+36h", or "=0" for a clock that starts at zero`); err != nil {
+		return timens.Setting{}, err
+	}
+	s, err := timens.ParseSetting(value)
+	if err != nil {
+		return timens.Setting{}, fmt.Errorf("%s: %w", source(key), err)
+	}
+	return s, nil
+}
+
+func checkValue(key, value, want string) error {
+	switch {
+	case value == "":
+		return fmt.Errorf("%s: the value %q is empty: want %s", source(key), value, want)
+	case len(value) > maxValue:
+		return fmt.Errorf("%s: the value %q is %d bytes long, at most %d are allowed: want %s",
+			source(key), brief(value), len(value), maxValue, want)
+	}
+	return nil
+}
+
+// addCrun takes the lines of crun's old key. They are offsets to the host's
+// clocks like any other; a clock without a line keeps what it has.
+func (r *Request) addCrun(value string, won *[2]scope) error {
+	if err := checkValue(KeyCrun, value, `lines such as "monotonic 3600 0"`); err != nil {
+		return err
+	}
+	offsets, listed, err := timens.ParseKernelText(value)
+	if err != nil {
+		return fmt.Errorf("%s: %w", source(KeyCrun), err)
+	}
+	var instead []string
+	for _, c := range timens.AllClocks() {
+		if !listed[c] {
+			continue
+		}
+		s := timens.OffsetSetting(offsets.Get(c))
+		instead = append(instead, fmt.Sprintf("%s=%s", keyOf(c), s))
+		if w := winner(won, c); scopeCrun > *w {
+			*w = scopeCrun
+			r.set(c, Asked{s, source(KeyCrun), value})
+		}
+	}
+	r.Notes = append(r.Notes, fmt.Sprintf("%s is deprecated: use %s", source(KeyCrun), strings.Join(instead, " and ")))
+	return nil
+}
+
+// isContainer reports whether these are the annotations of the container called
+// name, for which key is meant.
+func isContainer(a map[string]string, key, name string) (bool, error) {
+	kind, err := agreed(a, keyContainerdType, keyCrioType)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", source(key), err)
+	}
+	if kind == typeSandbox {
+		return false, nil
+	}
+	own, err := agreed(a, keyContainerdName, keyCrioName)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", source(key), err)
+	}
+	if own == "" {
+		base, _, _ := strings.Cut(key, "/")
+		return false, fmt.Errorf("%s: this container has no name in a pod (no annotation %s or %s): use %s",
+			source(key), keyContainerdName, keyCrioName, base)
+	}
+	return own == name, nil
+}
+
+// agreed returns the value of whichever of two keys is present.
+func agreed(a map[string]string, k1, k2 string) (string, error) {
+	v1, v2 := a[k1], a[k2]
+	switch {
+	case v1 == "" || v1 == v2:
+		return v2, nil
+	case v2 == "":
+		return v1, nil
+	}
+	return "", fmt.Errorf("annotations %q: %q and %q: %q contradict each other", k1, brief(v1), k2, brief(v2))
+}
+
+func source(key string) string { return fmt.Sprintf("annotation %q", brief(key)) }
+
+// brief shortens what may be of any length, for a message.
+func brief(s string) string {
+	const most = 256
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

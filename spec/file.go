@@ -1,0 +1,200 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxConfigSize is the largest config.json that is read, in bytes.
+const MaxConfigSize = 16 << 20
+
+// File is a config.json in an open bundle directory, so that a directory that
+// is moved or replaced meanwhile redirects nothing.
+type File struct {
+	dir  *os.File
+	name string
+	stat unix.Stat_t // of the file that was read
+}
+
+// OpenFile reads the file name in the directory dir, to be replaced later. dir
+// may be reached through a symbolic link; the file itself must be a regular one
+// of at most MaxConfigSize bytes, and is not opened otherwise: a FIFO would
+// block, and a device do what devices do.
+func OpenFile(dir, name string) (*File, *Document, error) {
+	return open(dir, name, unix.AT_SYMLINK_NOFOLLOW, unix.O_NOFOLLOW)
+}
+
+// ReadFile is OpenFile for who only wants to read, which a symbolic link is no
+// harm to.
+func ReadFile(dir, name string) (*Document, error) {
+	f, d, err := open(dir, name, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	return d, f.Close()
+}
+
+func open(dir, name string, statFlags, openFlags int) (*File, *Document, error) {
+	if name == "" || strings.Contains(name, "/") {
+		return nil, nil, fmt.Errorf("%q is no file name", name)
+	}
+	df, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &File{dir: df, name: name}
+	d, err := f.read(statFlags, openFlags)
+	if err != nil {
+		_ = df.Close()
+		return nil, nil, err
+	}
+	return f, d, nil
+}
+
+// Close releases the directory.
+func (f *File) Close() error { return f.dir.Close() }
+
+func (f *File) path() string { return filepath.Join(f.dir.Name(), f.name) }
+
+func (f *File) fail(op string, err error) error {
+	return &os.PathError{Op: op, Path: f.path(), Err: err}
+}
+
+func (f *File) read(statFlags, openFlags int) (*Document, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(f.fd(), f.name, &st, statFlags); err != nil {
+		return nil, f.fail("stat", err)
+	}
+	if err := f.checkType(&st); err != nil {
+		return nil, err
+	}
+	// O_NONBLOCK for what may have been put in its place since.
+	fd, err := unix.Openat(f.fd(), f.name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY|openFlags, 0)
+	if err != nil {
+		return nil, f.fail("open", err)
+	}
+	in := os.NewFile(uintptr(fd), f.path())
+	defer in.Close()
+	if err := unix.Fstat(fd, &f.stat); err != nil {
+		return nil, f.fail("stat", err)
+	}
+	if err := f.checkType(&f.stat); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(in, MaxConfigSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxConfigSize {
+		return nil, f.tooLarge()
+	}
+	return parseDocument(data, f.path())
+}
+
+func (f *File) fd() int { return int(f.dir.Fd()) }
+
+func (f *File) tooLarge() error {
+	return fmt.Errorf("%s: larger than %d bytes", f.path(), MaxConfigSize)
+}
+
+func (f *File) checkType(st *unix.Stat_t) error {
+	kind := "a special file"
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		if st.Size > MaxConfigSize {
+			return f.tooLarge()
+		}
+		return nil
+	case unix.S_IFLNK:
+		return fmt.Errorf("%s: a symbolic link, which is not followed: put the file itself into the bundle", f.path())
+	case unix.S_IFDIR:
+		kind = "a directory"
+	case unix.S_IFIFO:
+		kind = "a FIFO"
+	case unix.S_IFCHR, unix.S_IFBLK:
+		kind = "a device"
+	case unix.S_IFSOCK:
+		kind = "a socket"
+	}
+	return fmt.Errorf("%s: %s, where a regular file is needed", f.path(), kind)
+}
+
+// Replace puts the text of d in the place of the file, atomically: who reads it
+// meanwhile sees the old text or the new. Mode and owner stay; it becomes a new
+// inode. Nothing is written when d is unchanged. It refuses when the file is not
+// the one any more that was read. When it fails, the file is as it was.
+func (f *File) Replace(d *Document) error {
+	if !d.Changed() {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(f.fd(), f.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return f.fail("stat", err)
+	}
+	if st.Dev != f.stat.Dev || st.Ino != f.stat.Ino || st.Size != f.stat.Size || st.Mtim != f.stat.Mtim {
+		return fmt.Errorf("%s: changed by somebody else since it was read: start the container again", f.path())
+	}
+	tmp, out, err := f.createTemp()
+	if err != nil {
+		return err
+	}
+	err = f.fill(out, d.Bytes(), &st)
+	if err == nil {
+		if e := unix.Renameat(f.fd(), tmp, f.fd(), f.name); e != nil {
+			err = f.fail("rename", e)
+		}
+	}
+	if err != nil {
+		_ = unix.Unlinkat(f.fd(), tmp, 0)
+		return err
+	}
+	f.stat = st
+	return nil
+}
+
+// createTemp makes a file beside the one to be replaced, which nobody else can
+// read yet.
+func (f *File) createTemp() (string, *os.File, error) {
+	for {
+		name := fmt.Sprintf(".%s.%016x", f.name, rand.Uint64())
+		fd, err := unix.Openat(f.fd(), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err == nil {
+			return name, os.NewFile(uintptr(fd), filepath.Join(f.dir.Name(), name)), nil
+		}
+		if !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EINTR) {
+			return "", nil, f.fail("replace", err)
+		}
+	}
+}
+
+// fill writes and closes a temporary file that is to have the owner and mode in
+// st, and stores in st what it has become.
+func (f *File) fill(out *os.File, data []byte, st *unix.Stat_t) error {
+	uid, gid, mode := st.Uid, st.Gid, st.Mode&0o7777
+	_, err := out.Write(data)
+	if err == nil {
+		err = unix.Fstat(int(out.Fd()), st)
+	}
+	if err == nil && (st.Uid != uid || st.Gid != gid) {
+		err = out.Chown(int(uid), int(gid))
+	}
+	if err == nil {
+		// After the owner, whose change drops bits; and by the number, because
+		// os.FileMode has its own.
+		err = unix.Fchmod(int(out.Fd()), mode)
+	}
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", f.path(), err)
+	}
+	return nil
+}
