@@ -1,0 +1,129 @@
+package timens
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// NamespaceID identifies a namespace: the device and inode number of its file in
+// nsfs, namespaces(7). It compares with ==.
+type NamespaceID struct{ Dev, Ino uint64 }
+
+// Namespaces holds the two time namespaces of a task.
+type Namespaces struct {
+	// Time is the one that the task's clocks come from.
+	Time NamespaceID
+	// ForChildren is the one that children, and since Linux 6.2 the program
+	// after the next exec, are in. /proc/PID/timens_offsets speaks of this one.
+	ForChildren NamespaceID
+}
+
+// ReadClocks reads both clocks as this process sees them, one right after the other.
+func ReadClocks() (Clocks, error) {
+	var mono, boot unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+		return Clocks{}, os.NewSyscallError("clock_gettime(CLOCK_MONOTONIC)", err)
+	}
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+		return Clocks{}, os.NewSyscallError("clock_gettime(CLOCK_BOOTTIME)", err)
+	}
+	return Clocks{time.Duration(mono.Nano()), time.Duration(boot.Nano())}, nil
+}
+
+// ReadHost reads the clocks of the initial time namespace: what this process
+// reads, less the offsets of the namespace that it is in. It fails where those
+// cannot be known: in a process that made a namespace and has not entered it.
+func ReadHost() (Host, error) {
+	pid := os.Getpid()
+	own, err := ReadOffsets(pid)
+	if err != nil {
+		return Host{}, err
+	}
+	ns, err := ReadNamespaces(pid)
+	if err != nil {
+		return Host{}, err
+	}
+	if ns.Time != ns.ForChildren {
+		return Host{}, fmt.Errorf("this process has a time namespace for its children that it is not in itself: its own offsets cannot be read")
+	}
+	seen, err := ReadClocks()
+	if err != nil {
+		return Host{}, err
+	}
+	h := Host{Own: own}
+	if h.Clocks.Monotonic, err = unshifted(seen.Monotonic, own.Monotonic); err != nil {
+		return Host{}, err
+	}
+	h.Clocks.Boottime, err = unshifted(seen.Boottime, own.Boottime)
+	return h, err
+}
+
+func unshifted(seen time.Duration, own Offset) (time.Duration, error) {
+	v, err := OffsetOf(seen).Sub(own)
+	if err != nil {
+		return 0, err
+	}
+	return v.Duration()
+}
+
+// ReadOffsets reads /proc/PID/timens_offsets: the offsets of the namespace for
+// pid's children. They are pid's own only if both of its Namespaces are the same.
+// Errors match [ErrNotSupported] on a kernel without time namespaces.
+func ReadOffsets(pid int) (Offsets, error) {
+	dir, err := proc()
+	if err != nil {
+		return Offsets{}, err
+	}
+	return readOffsets(dir, strconv.Itoa(pid)+"/timens_offsets")
+}
+
+func readOffsets(dir int, name string) (Offsets, error) {
+	path := filepath.Join("/proc", name)
+	text, err := readAt(dir, name)
+	if err != nil {
+		if missing := HaveTimeNamespaces(); missing != nil {
+			return Offsets{}, missing
+		}
+		return Offsets{}, &os.PathError{Op: "read", Path: path, Err: err}
+	}
+	o, listed, err := ParseKernelText(string(text))
+	if err != nil {
+		return Offsets{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(listed) != len(AllClocks()) {
+		return Offsets{}, fmt.Errorf("%s lists %d clocks, want both", path, len(listed))
+	}
+	return o, nil
+}
+
+// ReadNamespaces reads which time namespaces a task is in; pid may be a thread's
+// id. It needs the right to ptrace-read the task, ptrace(2).
+func ReadNamespaces(pid int) (Namespaces, error) {
+	dir, err := proc()
+	if err != nil {
+		return Namespaces{}, err
+	}
+	return readNamespaces(dir, strconv.Itoa(pid)+"/")
+}
+
+func readNamespaces(dir int, prefix string) (ns Namespaces, err error) {
+	if ns.Time, err = namespaceID(dir, prefix+"ns/time"); err != nil {
+		return Namespaces{}, err
+	}
+	ns.ForChildren, err = namespaceID(dir, prefix+"ns/time_for_children")
+	return ns, err
+}
+
+// namespaceID returns the identity behind a link in a task's ns directory.
+func namespaceID(dir int, name string) (NamespaceID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, 0); err != nil {
+		return NamespaceID{}, &os.PathError{Op: "stat", Path: filepath.Join("/proc", name), Err: err}
+	}
+	return NamespaceID{uint64(st.Dev), st.Ino}, nil
+}

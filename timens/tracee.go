@@ -1,0 +1,310 @@
+package timens
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// tracee is a process under ptrace(2) whose main thread makes system calls for
+// us. Everything about it must run on one OS thread, the one that attached.
+//
+// A call is made by pointing the stopped thread at a system call instruction of
+// its own (the vDSO has one) and letting it run to the end of that call. The
+// thread may have been stopped anywhere: blocked in a system call, between two,
+// in user mode. What makes that safe:
+//
+//   - every register is saved, and put back at the end;
+//   - all signals are blocked meanwhile, so that no handler sees our registers;
+//   - the number of the interrupted system call is cleared for our own ones and
+//     put back at a stop from which the kernel looks at it once more: that is how
+//     an interrupted read(2) is restarted, and the runtime never notices;
+//   - PTRACE_O_EXITKILL: if we die half way, the process dies too, and a
+//     container does not start with clocks that nobody asked for.
+type tracee struct {
+	pid    int
+	seized bool // by PTRACE_SEIZE; else stopped at its exec by PTRACE_TRACEME
+	regs   unix.PtraceRegs
+	mask   uint64      // the signals that the thread blocks
+	gadget uintptr     // address of a system call instruction
+	signal unix.Signal // one to deliver when the thread is let go
+}
+
+const sizeofSigset = 8 // of the kernel's sigset_t, on every architecture here
+
+// ptrace is ptrace(2) for the requests that x/sys/unix has no function for.
+func ptrace(request int, pid int, addr, data uintptr, name string) error {
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(pid), addr, data, 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("ptrace("+name+")", errno)
+	}
+	return nil
+}
+
+// seize attaches to the main thread of p and stops it, wherever it is.
+func seize(p *Process) (*tracee, error) {
+	t := &tracee{pid: p.pid, seized: true}
+	if err := ptrace(unix.PTRACE_SEIZE, t.pid, 0, 0, "PTRACE_SEIZE"); err != nil {
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("%w (it takes CAP_SYS_PTRACE in the user namespace of the process, and no other tracer)", err)
+		}
+		return nil, fmt.Errorf("process %d: %w", t.pid, err)
+	}
+	step("seized")
+	// Nothing is changed before it is certain that this is still the process that
+	// was checked. EXITKILL can only be set, or undone, on a stopped thread.
+	if err := p.alive(); err != nil {
+		return nil, err
+	}
+	if err := ptrace(unix.PTRACE_INTERRUPT, t.pid, 0, 0, "PTRACE_INTERRUPT"); err != nil {
+		return nil, fmt.Errorf("process %d: %w", t.pid, err)
+	}
+	if err := t.waitStop(); err != nil {
+		return nil, err
+	}
+	step("interrupted")
+	return t, nil
+}
+
+// begin readies the stopped thread for calls.
+func (t *tracee) begin() error {
+	const options = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACESYSGOOD
+	if err := ptrace(unix.PTRACE_SETOPTIONS, t.pid, 0, options, "PTRACE_SETOPTIONS"); err != nil {
+		return t.wrap(err)
+	}
+	step("exitkill")
+	if err := t.getRegs(&t.regs); err != nil {
+		return t.wrap(err)
+	}
+	if err := checkRegs(&t.regs); err != nil {
+		return t.wrap(err)
+	}
+	if err := t.sigmask(unix.PTRACE_GETSIGMASK, &t.mask); err != nil {
+		return t.wrap(err)
+	}
+	all := ^uint64(0)
+	if err := t.sigmask(unix.PTRACE_SETSIGMASK, &all); err != nil {
+		return t.wrap(err)
+	}
+	var err error
+	if t.gadget, err = t.findSyscall(); err != nil {
+		return t.wrap(err)
+	}
+	step("saved")
+	return nil
+}
+
+// call makes the thread run one system call and returns its result. Every
+// argument register is set: what is left of the interrupted call is no argument.
+func (t *tracee) call(name string, nr uintptr, args ...uintptr) (uintptr, error) {
+	var all [6]uintptr
+	copy(all[:], args)
+	regs := t.regs
+	setCall(&regs, t.gadget, nr, all)
+	if err := t.setRegs(&regs); err != nil {
+		return 0, t.wrap(err)
+	}
+	if err := t.clearCall(); err != nil {
+		return 0, t.wrap(err)
+	}
+	for range 2 { // to the entry of the call, then to its end
+		if err := t.resume(unix.PTRACE_SYSCALL, "PTRACE_SYSCALL"); err != nil {
+			return 0, err
+		}
+		if err := t.waitCall(); err != nil {
+			return 0, err
+		}
+	}
+	if err := t.getRegs(&regs); err != nil {
+		return 0, t.wrap(err)
+	}
+	ret := result(&regs)
+	if errno := -int64(ret); errno > 0 && errno < 4096 {
+		return 0, t.wrap(os.NewSyscallError(name, unix.Errno(errno)))
+	}
+	return ret, nil
+}
+
+// end puts everything back, so that the thread goes on as if never stopped.
+func (t *tracee) end() error {
+	if err := t.setRegs(&t.regs); err != nil {
+		return t.wrap(err)
+	}
+	if t.seized {
+		// An interrupted system call is restarted on the way out of a signal stop,
+		// not of a system call stop: have the thread stop once more, there.
+		if err := t.clearCall(); err != nil {
+			return t.wrap(err)
+		}
+		if err := ptrace(unix.PTRACE_INTERRUPT, t.pid, 0, 0, "PTRACE_INTERRUPT"); err != nil {
+			return t.wrap(err)
+		}
+		if err := t.resume(unix.PTRACE_CONT, "PTRACE_CONT"); err != nil {
+			return err
+		}
+		if err := t.waitStop(); err != nil {
+			return err
+		}
+		if err := t.setRegs(&t.regs); err != nil {
+			return t.wrap(err)
+		}
+	}
+	if err := t.sigmask(unix.PTRACE_SETSIGMASK, &t.mask); err != nil {
+		return t.wrap(err)
+	}
+	step("restored")
+	return t.wrap(ptrace(unix.PTRACE_DETACH, t.pid, 0, uintptr(t.signal), "PTRACE_DETACH"))
+}
+
+func (t *tracee) resume(request int, name string) error {
+	return t.wrap(ptrace(request, t.pid, 0, 0, name))
+}
+
+// waitStop waits for the stop that PTRACE_INTERRUPT asked for. A signal that
+// comes first is delivered: the Go runtime in runc's init sends itself some.
+func (t *tracee) waitStop() error {
+	for {
+		ws, err := t.wait()
+		if err != nil {
+			return err
+		}
+		if ws>>16 == unix.PTRACE_EVENT_STOP {
+			return nil
+		}
+		if err := ptrace(unix.PTRACE_CONT, t.pid, 0, uintptr(ws.StopSignal()), "PTRACE_CONT"); err != nil {
+			return t.wrap(err)
+		}
+	}
+}
+
+// waitCall waits for the entry or the end of a system call. Of all signals only
+// SIGSTOP can come meanwhile; it is kept, and delivered at the end.
+func (t *tracee) waitCall() error {
+	for {
+		ws, err := t.wait()
+		if err != nil {
+			return err
+		}
+		if ws.StopSignal() == unix.SIGTRAP|0x80 { // PTRACE_O_TRACESYSGOOD
+			return nil
+		}
+		if ws>>16 == 0 {
+			t.signal = ws.StopSignal()
+		}
+		if err := t.resume(unix.PTRACE_SYSCALL, "PTRACE_SYSCALL"); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for the next stop of the thread.
+func (t *tracee) wait() (unix.WaitStatus, error) {
+	var ws unix.WaitStatus
+	for {
+		_, err := unix.Wait4(t.pid, &ws, unix.WALL, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		switch {
+		case err != nil:
+			return 0, t.wrap(os.NewSyscallError("wait4", err))
+		case !ws.Stopped():
+			return 0, t.wrap(errors.New("it ended while its clocks were being set"))
+		}
+		return ws, nil
+	}
+}
+
+func (t *tracee) sigmask(request int, set *uint64) error {
+	return ptrace(request, t.pid, sizeofSigset, uintptr(unsafe.Pointer(set)), "PTRACE_[GS]ETSIGMASK")
+}
+
+func (t *tracee) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("process %d: %w", t.pid, err)
+}
+
+// findSyscall returns the address of a system call instruction in executable
+// memory of the process: in its vDSO, which has some for the clocks it cannot
+// read by itself, else (vdso=0 on the kernel command line) in any program text.
+func (t *tracee) findSyscall() (uintptr, error) {
+	root, err := proc()
+	if err != nil {
+		return 0, err
+	}
+	maps, err := readAt(root, strconv.Itoa(t.pid)+"/maps")
+	if err != nil {
+		return 0, &os.PathError{Op: "read", Path: "/proc/" + strconv.Itoa(t.pid) + "/maps", Err: err}
+	}
+	var vdso, text [][2]uintptr
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		var perm string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &perm); err != nil || len(perm) != 4 || perm[2] != 'x' {
+			continue
+		}
+		if strings.HasSuffix(line, "[vdso]\n") {
+			vdso = append(vdso, [2]uintptr{from, to})
+		} else if perm[0] == 'r' {
+			text = append(text, [2]uintptr{from, to})
+		}
+	}
+	for _, area := range append(vdso, text...) {
+		if at, ok := t.scan(area[0], area[1]); ok {
+			return at, nil
+		}
+	}
+	return 0, errors.New("no system call instruction in its memory")
+}
+
+// scan looks for syscallInsn between two addresses, a chunk at a time.
+func (t *tracee) scan(from, to uintptr) (uintptr, bool) {
+	buf := make([]byte, min(to-from, 1<<16))
+	for ; from < to; from += uintptr(len(buf)) {
+		chunk := buf[:min(to-from, uintptr(len(buf)))]
+		if t.peek(from, chunk) != nil {
+			return 0, false
+		}
+		for off := 0; ; off++ {
+			i := bytes.Index(chunk[off:], syscallInsn)
+			if i < 0 {
+				break
+			}
+			if off += i; off%insnAlign == 0 {
+				return from + uintptr(off), true
+			}
+		}
+	}
+	return 0, false
+}
+
+// peek reads all of buf from the memory of the process.
+func (t *tracee) peek(addr uintptr, buf []byte) error {
+	local := []unix.Iovec{{Base: &buf[0], Len: uint64(len(buf))}}
+	n, err := unix.ProcessVMReadv(t.pid, local, []unix.RemoteIovec{{Base: addr, Len: len(buf)}}, 0)
+	if err != nil || n != len(buf) { // no CONFIG_CROSS_MEMORY_ATTACH, or a special mapping
+		n, err = unix.PtracePeekData(t.pid, addr, buf)
+	}
+	return whole(n, len(buf), err)
+}
+
+// poke writes all of buf to the memory of the process.
+func (t *tracee) poke(addr uintptr, buf []byte) error {
+	n, err := unix.PtracePokeData(t.pid, addr, buf)
+	return whole(n, len(buf), err)
+}
+
+func whole(n, want int, err error) error {
+	if err == nil && n != want {
+		err = fmt.Errorf("%d of %d bytes", n, want)
+	}
+	return err
+}

@@ -1,0 +1,39 @@
+package timens
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+var syscallInsn = []byte{0x0f, 0x05} // syscall
+
+const (
+	insnAlign = 1
+	redZone   = 128 // bytes below the stack pointer that belong to a function, System V AMD64 ABI
+)
+
+func (t *tracee) getRegs(r *unix.PtraceRegs) error { return unix.PtraceGetRegs(t.pid, r) }
+func (t *tracee) setRegs(r *unix.PtraceRegs) error { return unix.PtraceSetRegs(t.pid, r) }
+
+// checkRegs refuses a thread in 32-bit mode: its system calls have other numbers.
+func checkRegs(r *unix.PtraceRegs) error {
+	if r.Cs != 0x33 { // __USER_CS
+		return errors.New("it is a 32-bit process, which is not supported")
+	}
+	return nil
+}
+
+// setCall points r at a system call. orig_rax -1 says that no system call is
+// under way, so that the kernel neither restarts one nor moves rip back.
+func setCall(r *unix.PtraceRegs, gadget, nr uintptr, a [6]uintptr) {
+	r.Rip, r.Rax, r.Orig_rax = uint64(gadget), uint64(nr), ^uint64(0)
+	r.Rdi, r.Rsi, r.Rdx = uint64(a[0]), uint64(a[1]), uint64(a[2])
+	r.R10, r.R8, r.R9 = uint64(a[3]), uint64(a[4]), uint64(a[5])
+}
+
+// clearCall has nothing to do: orig_rax is among the registers.
+func (t *tracee) clearCall() error { return nil }
+
+func result(r *unix.PtraceRegs) uintptr       { return uintptr(r.Rax) }
+func stackPointer(r *unix.PtraceRegs) uintptr { return uintptr(r.Rsp) }
