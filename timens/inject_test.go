@@ -25,7 +25,7 @@ type victim struct {
 func startVictim(t *testing.T, role string, attr *syscall.SysProcAttr) *victim {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), "TIMENS_TEST_ROLE="+role)
+	cmd.Env = append(os.Environ(), "TIMENS_TEST_ROLE="+role, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = attr
 	in, err := cmd.StdinPipe()

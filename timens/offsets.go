@@ -124,14 +124,18 @@ func (e *RangeError) Error() string {
 		reads, Brief(e.Host), Brief(Offset{secs: maxClockSeconds}))
 }
 
-// Brief formats o without its part below a second, for messages: no sign when
-// positive.
+// Brief formats o for messages: without a sign when positive, and without its part
+// below a second, unless that is all there is.
 func Brief(o Offset) string {
+	sign, secs, nanos := "", uint64(o.secs), o.nanos
 	if o.Sign() < 0 {
-		secs, _ := magnitude(o)
-		return "-" + formatSpan(secs, 0)
+		sign = "-"
+		secs, nanos = magnitude(o)
 	}
-	return formatSpan(uint64(o.secs), 0)
+	if secs > 0 {
+		nanos = 0
+	}
+	return sign + formatSpan(secs, nanos)
 }
 
 // Check reports whether the kernel accepts o on a host whose clocks read host:

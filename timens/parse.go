@@ -101,7 +101,7 @@ func (p *parser) signed(secs uint64, nanos uint32, negative bool) (Offset, error
 	case negative && nanos > 0 && secs <= limit:
 		return Offset{-int64(secs) - 1, nanosPerSecond - nanos}, nil
 	}
-	return Offset{}, p.fail(0, "a span beyond 64-bit seconds")
+	return Offset{}, p.fail(0, tooLong)
 }
 
 // span reads everything from pos to the end.
@@ -124,9 +124,9 @@ func (p *parser) span() (secs uint64, nanos uint32, err error) {
 		if frac != "" && p.pos < len(p.in) {
 			return 0, 0, p.fail(p.pos, "text after a number with a fraction, which must be the last,")
 		}
-		s, ns, ok := scale(n, frac, units[u].nanos)
-		if !ok {
-			return 0, 0, p.fail(start, "more digits than whole nanoseconds can hold")
+		s, ns, wrong := scale(n, frac, units[u].nanos)
+		if wrong != "" {
+			return 0, 0, p.fail(start, "%s", wrong)
 		}
 		var carry uint64
 		if nanos += ns; nanos >= nanosPerSecond {
@@ -136,7 +136,7 @@ func (p *parser) span() (secs uint64, nanos uint32, err error) {
 		var o1, o2 uint64
 		secs, o1 = bits.Add64(secs, s, 0)
 		if secs, o2 = bits.Add64(secs, carry, 0); o1|o2 != 0 {
-			return 0, 0, p.fail(start, "a span beyond 64-bit seconds")
+			return 0, 0, p.fail(start, tooLong)
 		}
 	}
 	return secs, nanos, nil
@@ -212,24 +212,28 @@ func (p *parser) unit(start, next int) (int, error) {
 	return 0, p.fail(pos, "unknown unit %q (units are d h m s ms us ns)", name)
 }
 
-// scale returns n.frac units of unitNanos nanoseconds, or false when that is no
-// whole number of nanoseconds or beyond 64-bit seconds.
-func scale(n uint64, frac string, unitNanos uint64) (secs uint64, nanos uint32, ok bool) {
+const (
+	tooLong = "a span beyond 64-bit seconds"
+	tooFine = "more digits than whole nanoseconds can hold"
+)
+
+// scale returns n.frac units of unitNanos nanoseconds, or what is wrong with that.
+func scale(n uint64, frac string, unitNanos uint64) (secs uint64, nanos uint32, wrong string) {
 	hi, lo := bits.Mul64(n, unitNanos)
 	if frac != "" {
 		f, ok := fraction(frac, unitNanos)
 		if !ok {
-			return 0, 0, false
+			return 0, 0, tooFine
 		}
 		var carry uint64
 		lo, carry = bits.Add64(lo, f, 0)
 		hi += carry
 	}
 	if hi >= nanosPerSecond {
-		return 0, 0, false
+		return 0, 0, tooLong
 	}
 	q, r := bits.Div64(hi, lo, nanosPerSecond)
-	return q, uint32(r), true
+	return q, uint32(r), ""
 }
 
 // fraction returns 0.frac × unitNanos when it is whole. 10^18 is the longest

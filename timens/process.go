@@ -53,10 +53,13 @@ func (p *Process) PID() int { return p.pid }
 // alive fails once the process is gone and its number free for others.
 func (p *Process) alive() error {
 	err := unix.PidfdSendSignal(p.pidfd, 0, nil, 0)
-	if err != nil && err != unix.EPERM {
-		return fmt.Errorf("process %d is gone: %w", p.pid, os.NewSyscallError("pidfd_send_signal", err))
+	switch err {
+	case nil, unix.EPERM:
+		return nil
+	case unix.ESRCH:
+		return fmt.Errorf("process %d: %w", p.pid, os.ErrProcessDone)
 	}
-	return nil
+	return fmt.Errorf("process %d: %w", p.pid, os.NewSyscallError("pidfd_send_signal", err))
 }
 
 func (p *Process) path(name string) string {

@@ -22,6 +22,9 @@ type Task struct {
 	// Cgroups are the paths of its cgroups below the roots of their hierarchies,
 	// each once: one with cgroup v2, up to one for each hierarchy with v1.
 	Cgroups []string
+	// StartTicks is when it started, in clock ticks on the boottime clock of this
+	// process's own time namespace: what runtimes keep to know it again.
+	StartTicks uint64
 }
 
 // initialInode is the inode number of the initial time namespace, the same on
@@ -80,12 +83,30 @@ func readTask(root, pid int) (Task, error) {
 		return t, fmt.Errorf("process %d: read its name: %w", pid, err)
 	}
 	t.Name = string(bytes.TrimSuffix(comm, []byte("\n")))
+	stat, err := readAt(dir, "stat")
+	if err != nil {
+		return t, fmt.Errorf("process %d: read its start time: %w", pid, err)
+	}
+	if t.StartTicks, err = parseStartTicks(string(stat)); err != nil {
+		return t, fmt.Errorf("process %d: %w", pid, err)
+	}
 	groups, err := readAt(dir, "cgroup")
 	if err != nil && !errors.Is(err, unix.ENOENT) { // a kernel without cgroups
 		return t, fmt.Errorf("process %d: read its cgroups: %w", pid, err)
 	}
 	t.Cgroups = parseCgroups(string(groups))
 	return t, nil
+}
+
+// parseStartTicks returns field 22 of /proc/PID/stat, proc_pid_stat(5). The second
+// is the name in parentheses and may hold anything, so the rest is counted from
+// its end.
+func parseStartTicks(stat string) (uint64, error) {
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(f) < 20 {
+		return 0, fmt.Errorf("no start time in its stat %q", stat)
+	}
+	return strconv.ParseUint(f[19], 10, 64)
 }
 
 // parseCgroups returns the paths of /proc/PID/cgroup, cgroups(7): lines of

@@ -14,6 +14,16 @@ func TestParseCgroups(t *testing.T) {
 	}
 }
 
+func TestParseStartTicks(t *testing.T) {
+	got, err := parseStartTicks("7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 0 0\n")
+	if err != nil || got != 4242 {
+		t.Errorf("got %d, %v", got, err)
+	}
+	if _, err := parseStartTicks("7 (a) S"); err == nil || err.Error() != `no start time in its stat "7 (a) S"` {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestParsePinned(t *testing.T) {
 	got := parsePinned(`32 26 0:4 time:[4026532177] /run/my\040clocks\134 rw shared:7 - nsfs nsfs rw
 33 26 0:4 net:[4026532178] /run/netns/a rw shared:7 - nsfs nsfs rw

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,26 +72,17 @@ func (p *Process) CheckWaitingInit() error {
 	return p.alive()
 }
 
-// openAncestor opens pid when it is an ancestor of ours, but not PID 1: a process
-// whose runtime died is given to that. It returns nil when it is none.
+// openAncestor opens pid when it is an ancestor of ours. It returns nil when it
+// is none.
 func openAncestor(pid int) (*Process, error) {
-	root, err := proc()
+	all, err := Ancestors()
 	if err != nil {
 		return nil, err
 	}
-	for at := os.Getppid(); at > 1; {
-		if at == pid {
+	for _, a := range all {
+		if a.PID == pid {
 			return OpenProcess(pid)
 		}
-		text, err := readAt(root, strconv.Itoa(at)+"/status")
-		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: filepath.Join("/proc", strconv.Itoa(at), "status"), Err: err}
-		}
-		s, err := parseStatus(text)
-		if err != nil {
-			return nil, err
-		}
-		at = s.ppid
 	}
 	return nil, nil
 }
