@@ -33,8 +33,8 @@ func Run(ctx context.Context, o Options) error {
 		defer leavePrivate(dir)
 		return show(ctx, o, dir, filepath.Base(dir))
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("the demo starts containers with cgroups and mounts, and needs root: run it as root, such as with \"sudo timensctl demo\"; \"timensctl check\" says what works for you here")
+	if err := needRoot(os.Geteuid()); err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "timens-demo-"+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
@@ -43,6 +43,13 @@ func Run(ctx context.Context, o Options) error {
 	defer os.Remove(dir)
 	defer removeCgroups(filepath.Base(dir) + "-*")
 	return again(ctx, dir, o)
+}
+
+func needRoot(euid int) error {
+	if euid == 0 {
+		return nil
+	}
+	return errors.New("the demo starts containers with cgroups and mounts, and needs root: run it as root, such as with \"sudo timensctl demo\"; \"timensctl check\" says what works for you here")
 }
 
 // again runs this program with its arguments in a new mount namespace.
