@@ -1,0 +1,66 @@
+// Package lowlevel finds the low-level runtime of this host, runc or crun, and
+// tells which one it is and in what version.
+//
+// What a version can do is decided elsewhere, and running containers with it is
+// left to who found it.
+package lowlevel
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// defaultPath is where to look when PATH is not set, as engines do that start
+// their runtime with an empty environment.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Find returns the absolute path of the first candidate that is there: an
+// absolute path, or a name that is looked for in PATH. The running program is
+// never the answer, so that a runc shim that is called runc, and comes first in
+// PATH, finds the real one behind it.
+func Find(candidates []string) (string, error) {
+	// Not os.Executable: its name does not lead to the running program any more
+	// when that was replaced meanwhile.
+	self, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return "", fmt.Errorf("find the low-level runtime: what is running cannot be told: %w", err)
+	}
+	path, ok := os.LookupEnv("PATH")
+	if !ok {
+		path = defaultPath
+	}
+	for _, c := range candidates {
+		paths := []string{c}
+		if !filepath.IsAbs(c) {
+			paths = paths[:0]
+			for _, dir := range filepath.SplitList(path) {
+				// Names relative to wherever the engine is are not to be trusted.
+				if filepath.IsAbs(dir) {
+					paths = append(paths, filepath.Join(dir, c))
+				}
+			}
+		}
+		for _, p := range paths {
+			if isProgram(p, self) {
+				return p, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no low-level runtime found: looked for %s in PATH=%q; install one, or name it by the key runtimes of the configuration file",
+		quoted(candidates), path)
+}
+
+func isProgram(path string, self os.FileInfo) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 && !os.SameFile(info, self)
+}
+
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(q, ", ")
+}

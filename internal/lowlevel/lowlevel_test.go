@@ -1,0 +1,161 @@
+package lowlevel
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// program writes an executable shell script.
+func program(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	// In a, runc is this very program, as when the shim is installed so.
+	if err := os.MkdirAll(filepath.Join(a, "crun"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(a, "runc")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(a, "youki"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	runc, crun := program(t, filepath.Join(b, "runc"), ""), program(t, filepath.Join(b, "crun"), "")
+	t.Setenv("PATH", "relative::"+a+":"+b)
+	t.Chdir(b) // where the relative entries would find something
+
+	tests := []struct {
+		name       string
+		candidates []string
+		want       string
+	}{
+		{"the one behind ourselves", []string{"runc", "crun"}, runc},
+		{"no directory", []string{"crun"}, crun},
+		{"not executable", []string{"youki", "runc"}, runc},
+		{"absolute", []string{"/no/such", crun, runc}, crun},
+		{"ourselves, absolute", []string{self, "crun"}, crun},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got, err := Find(tt.candidates); got != tt.want || err != nil {
+				t.Errorf("Find(%q) = %q, %v; want %q", tt.candidates, got, err, tt.want)
+			}
+		})
+	}
+
+	_, err = Find([]string{"youki", self})
+	want := fmt.Sprintf(`no low-level runtime found: looked for "youki", %q in PATH=%q; install one, or name it by the key runtimes of the configuration file`,
+		self, os.Getenv("PATH"))
+	if err == nil || err.Error() != want {
+		t.Errorf("got error %v\nwant %s", err, want)
+	}
+}
+
+func TestFindWithoutPath(t *testing.T) {
+	t.Setenv("PATH", "")
+	os.Unsetenv("PATH") // restored by Setenv's cleanup
+	if got, err := Find([]string{"sh"}); err != nil || filepath.Base(got) != "sh" {
+		t.Errorf("Find(sh) = %q, %v", got, err)
+	}
+}
+
+func TestIdentifyAnswers(t *testing.T) {
+	tests := []struct {
+		script        string
+		name, version string
+	}{
+		{"echo 'runc version 1.1.5+ds1'; echo 'commit: x'", "runc", "1.1.5+ds1"},
+		{"echo 'youki version: 0.7.0'", "youki", "0.7.0"},
+		{"echo 'kata-runtime  : 3.2.0'", "prog", ""},
+		{"exit 0", "prog", ""},
+	}
+	for _, tt := range tests {
+		p := program(t, filepath.Join(t.TempDir(), "prog"), tt.script)
+		got, err := identify(p, nil)
+		if err != nil {
+			t.Errorf("%s: %v", tt.script, err)
+		}
+		if d := cmp.Diff(Runtime{p, tt.name, tt.version}, got); d != "" {
+			t.Errorf("%s: -want +got:\n%s", tt.script, d)
+		}
+	}
+}
+
+func TestIdentifyErrors(t *testing.T) {
+	dir := t.TempDir()
+	fails := program(t, filepath.Join(dir, "fails"), "echo no way >&2; exit 3")
+	for path, want := range map[string]string{
+		fails:       "low-level runtime: " + fails + ` --version: exit status 3: "no way"`,
+		dir + "/no": "low-level runtime: stat " + dir + "/no: no such file or directory",
+	} {
+		if _, err := identify(path, nil); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestIdentifyCache(t *testing.T) {
+	dir := t.TempDir()
+	calls, cacheDir := filepath.Join(dir, "calls"), filepath.Join(dir, "cache")
+	version := "1"
+	script := func() string { return "echo x >> " + calls + "; echo 'runc version " + version + "'" }
+	p := program(t, filepath.Join(dir, "runc"), script())
+	check := func(step string, wantCalls int) {
+		t.Helper()
+		got, err := identify(p, []string{filepath.Join(dir, "no", "parent"), cacheDir})
+		if err != nil || got != (Runtime{p, "runc", version}) {
+			t.Errorf("%s: got %+v, %v", step, got, err)
+		}
+		text, _ := os.ReadFile(calls)
+		if n := strings.Count(string(text), "x"); n != wantCalls {
+			t.Errorf("%s: asked %d times so far, want %d", step, n, wantCalls)
+		}
+	}
+	entry := func() string {
+		t.Helper()
+		e, err := os.ReadDir(cacheDir)
+		if err != nil || len(e) != 1 {
+			t.Fatalf("cache holds %v, %v; want one file", e, err)
+		}
+		return filepath.Join(cacheDir, e[0].Name())
+	}
+	check("first", 1)
+	check("cached", 1)
+	version = "2"
+	program(t, p, script())
+	check("program written to", 2)
+	if err := os.WriteFile(entry(), []byte("oci-timens 1 "), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("broken file", 3)
+	check("repaired", 3)
+	if err := os.Chmod(entry(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	check("file of doubtful origin", 4)
+	check("replaced", 4)
+	if err := os.Chmod(cacheDir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	check("directory of doubtful origin", 5)
+	check("and still", 6)
+}
