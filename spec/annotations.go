@@ -53,38 +53,81 @@ const (
 // a pod has none. Every key is checked, also one that does not win. An error
 // quotes the first bad key in sorted order.
 func ParseAnnotations(a map[string]string) (Request, error) {
-	var r Request
-	var won [2]scope // by clock
+	var p parser
 	for _, key := range ownKeys(a) {
+		var err error
 		if key == KeyCrun {
-			if err := r.addCrun(a[key], &won); err != nil {
-				return Request{}, err
-			}
-			continue
+			err = p.crun(a[key])
+		} else {
+			err = p.own(a, key)
 		}
-		clock, sc, name, err := parseKey(key)
 		if err != nil {
 			return Request{}, err
-		}
-		setting, err := parseValue(key, a[key])
-		if err != nil {
-			return Request{}, err
-		}
-		if sc == scopeContainer {
-			mine, err := isContainer(a, key, name)
-			if err != nil {
-				return Request{}, err
-			}
-			if !mine {
-				continue
-			}
-		}
-		if w := winner(&won, clock); sc > *w {
-			*w = sc
-			r.set(clock, Asked{setting, source(key), a[key]})
 		}
 	}
-	return r, nil
+	return p.Request, nil
+}
+
+// parser collects a request, and remembers who has asked for it.
+type parser struct {
+	Request
+	monotonic, boottime scope
+}
+
+// take takes a setting unless a more specific key has asked.
+func (p *parser) take(c timens.Clock, sc scope, a Asked) {
+	who, what := &p.monotonic, &p.Monotonic
+	if c == timens.Boottime {
+		who, what = &p.boottime, &p.Boottime
+	}
+	if sc > *who {
+		*who, *what = sc, a
+	}
+}
+
+// own reads one of this project's keys.
+func (p *parser) own(a map[string]string, key string) error {
+	clock, sc, name, err := parseKey(key)
+	if err != nil {
+		return err
+	}
+	value := a[key]
+	if err := checkValue(key, value, `an offset such as "+36h", or "=0" for a clock that starts at zero`); err != nil {
+		return err
+	}
+	setting, err := timens.ParseSetting(value)
+	if err != nil {
+		return fmt.Errorf("%s: %w", source(key), err)
+	}
+	if sc == scopeContainer {
+		if mine, err := isContainer(a, key, name); !mine {
+			return err
+		}
+	}
+	p.take(clock, sc, Asked{setting, source(key), value})
+	return nil
+}
+
+// crun reads the lines of crun's old key. A clock without a line keeps what it
+// has.
+func (p *parser) crun(value string) error {
+	if err := checkValue(KeyCrun, value, `lines such as "monotonic 3600 0"`); err != nil {
+		return err
+	}
+	offsets, listed, err := timens.ParseKernelText(value)
+	if err != nil {
+		return fmt.Errorf("%s: %w", source(KeyCrun), err)
+	}
+	var instead []string
+	for _, c := range timens.AllClocks() {
+		if listed[c] {
+			s := timens.OffsetSetting(offsets.Get(c))
+			p.take(c, scopeCrun, Asked{s, source(KeyCrun), value})
+			instead = append(instead, keyOf(c)+"="+s.String())
+		}
+	}
+	p.Notes = append(p.Notes, fmt.Sprintf("%s is deprecated: use %s", source(KeyCrun), strings.Join(instead, " and ")))
+	return nil
 }
 
 // ownKeys returns the sorted keys that are for us. "io.timens/…" is among them:
@@ -99,13 +142,6 @@ func ownKeys(a map[string]string) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-func winner(won *[2]scope, c timens.Clock) *scope {
-	if c == timens.Boottime {
-		return &won[1]
-	}
-	return &won[0]
 }
 
 func keyOf(c timens.Clock) string { return Prefix + c.String() }
@@ -148,17 +184,6 @@ func isName(s string) bool {
 	return s != ""
 }
 
-func parseValue(key, value string) (timens.Setting, error) {
-	if err := checkValue(key, value, `an offset such as "+36h", or "=0" for a clock that starts at zero`); err != nil {
-		return timens.Setting{}, err
-	}
-	s, err := timens.ParseSetting(value)
-	if err != nil {
-		return timens.Setting{}, fmt.Errorf("%s: %w", source(key), err)
-	}
-	return s, nil
-}
-
 func checkValue(key, value, want string) error {
 	switch {
 	case value == "":
@@ -167,32 +192,6 @@ func checkValue(key, value, want string) error {
 		return fmt.Errorf("%s: the value %q is %d bytes long, at most %d are allowed: want %s",
 			source(key), brief(value), len(value), maxValue, want)
 	}
-	return nil
-}
-
-// addCrun takes the lines of crun's old key. They are offsets to the host's
-// clocks like any other; a clock without a line keeps what it has.
-func (r *Request) addCrun(value string, won *[2]scope) error {
-	if err := checkValue(KeyCrun, value, `lines such as "monotonic 3600 0"`); err != nil {
-		return err
-	}
-	offsets, listed, err := timens.ParseKernelText(value)
-	if err != nil {
-		return fmt.Errorf("%s: %w", source(KeyCrun), err)
-	}
-	var instead []string
-	for _, c := range timens.AllClocks() {
-		if !listed[c] {
-			continue
-		}
-		s := timens.OffsetSetting(offsets.Get(c))
-		instead = append(instead, fmt.Sprintf("%s=%s", keyOf(c), s))
-		if w := winner(won, c); scopeCrun > *w {
-			*w = scopeCrun
-			r.set(c, Asked{s, source(KeyCrun), value})
-		}
-	}
-	r.Notes = append(r.Notes, fmt.Sprintf("%s is deprecated: use %s", source(KeyCrun), strings.Join(instead, " and ")))
 	return nil
 }
 

@@ -53,6 +53,28 @@ func (d *Document) Get(path ...string) (json.RawMessage, bool, error) {
 	return bytes.Clone(d.data[at.start:at.end]), true, nil
 }
 
+// list returns the items of the object or array at path, with offsets into
+// d.data, and none where there is nothing, or null.
+func (d *Document) list(kind string, path ...string) ([]item, error) {
+	at, err := d.find(path)
+	if err != nil || at.depth < len(path) || d.kind(at) == aNull {
+		return nil, err
+	}
+	if k := d.kind(at); k != kind {
+		return nil, d.typeError(path, k, kind)
+	}
+	list, _ := items(d.data, at.start)
+	return list, nil
+}
+
+// decode stores the value of an item in v. path names it.
+func (d *Document) decode(it item, v any, path ...string) error {
+	if err := decode(d.data[it.start:it.end], v, strings.Join(path, ".")); err != nil {
+		return fmt.Errorf("%s: %w", d.name, err)
+	}
+	return nil
+}
+
 // Set puts value at path, and creates the objects on the way where there are
 // none, or null. Text that already says the same stays.
 func (d *Document) Set(value any, path ...string) error {
@@ -106,6 +128,9 @@ func (d *Document) kind(at place) string { return kindOf(d.data[at.start]) }
 func (d *Document) find(path []string) (place, error) {
 	at := place{start: skipSpace(d.data, 0)}
 	at.end = skipValue(d.data, at.start)
+	if err := checkText(path...); err != nil {
+		return at, fmt.Errorf("%s: key %w", d.name, err)
+	}
 	for at.depth < len(path) {
 		k := d.kind(at)
 		if k == aNull {

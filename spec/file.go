@@ -186,6 +186,11 @@ func (f *File) fill(out *os.File, data []byte, st *unix.Stat_t) error {
 		err = out.Chown(int(uid), int(gid))
 	}
 	if err == nil {
+		// Some file systems write a rename to disk before the data. A bundle made
+		// by hand would be lost with the power; those in /run pay nothing for it.
+		err = out.Sync()
+	}
+	if err == nil {
 		// After the owner, whose change drops bits; and by the number, because
 		// os.FileMode has its own.
 		err = unix.Fchmod(int(out.Fd()), mode)

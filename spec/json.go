@@ -22,9 +22,8 @@ func checkObject(data []byte) error {
 	if !utf8.Valid(data) {
 		return fmt.Errorf("%s: invalid UTF-8", position(data, invalidAt(data)))
 	}
-	var raw json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return syntaxError(data, err)
+	if !json.Valid(data) {
+		return syntaxError(data)
 	}
 	if k := kindOf(text[0]); k != anObject {
 		return fmt.Errorf("%s, where a JSON object is needed", k)
@@ -44,17 +43,15 @@ func invalidAt(data []byte) int {
 	return i
 }
 
-// syntaxError adds the position to what encoding/json says.
-func syntaxError(data []byte, err error) error {
+// syntaxError returns what encoding/json says about invalid data, and where.
+func syntaxError(data []byte) error {
+	var raw json.RawMessage
+	err := json.Unmarshal(data, &raw)
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
 		return err
 	}
-	// Offset counts the bytes read up to and with the bad one; at the end of the
-	// input there is none.
-	if int(syntax.Offset) >= len(data) && err.Error() == "unexpected end of JSON input" {
-		return fmt.Errorf("%s: %w: the text is cut short", position(data, len(data)), err)
-	}
+	// Offset counts the bytes read, up to and with the bad one.
 	return fmt.Errorf("%s: %w", position(data, max(int(syntax.Offset)-1, 0)), err)
 }
 
@@ -104,7 +101,7 @@ func decode(data []byte, v any, at string) error {
 	if typ.Field != "" {
 		at = joinPath(at, typ.Field)
 	}
-	return fmt.Errorf("%s is a JSON %s, where %s is needed", at, typ.Value, kindOfType(typ.Type))
+	return fmt.Errorf("%s is a JSON %s, where %s is needed", at, brief(typ.Value), kindOfType(typ.Type))
 }
 
 func kindOfType(t reflect.Type) string {
@@ -113,14 +110,22 @@ func kindOfType(t reflect.Type) string {
 		return aString
 	case reflect.Map, reflect.Struct:
 		return anObject
-	case reflect.Slice, reflect.Array:
+	case reflect.Slice:
 		return anArray
-	case reflect.Bool:
-		return aBoolean
-	case reflect.Int64, reflect.Int, reflect.Uint32:
+	case reflect.Int64, reflect.Int:
 		return fmt.Sprintf("an integer of %d bits", t.Bits())
 	}
-	return aNumber
+	return t.String()
+}
+
+// checkText refuses what JSON cannot hold, and encoding/json would replace.
+func checkText(texts ...string) error {
+	for _, s := range texts {
+		if !utf8.ValidString(s) {
+			return fmt.Errorf("%q is not UTF-8, which JSON needs", brief(s))
+		}
+	}
+	return nil
 }
 
 func joinPath(at, key string) string {

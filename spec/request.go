@@ -30,11 +30,3 @@ func (r Request) Get(c timens.Clock) Asked {
 	}
 	return r.Monotonic
 }
-
-func (r *Request) set(c timens.Clock, a Asked) {
-	if c == timens.Boottime {
-		r.Boottime = a
-	} else {
-		r.Monotonic = a
-	}
-}

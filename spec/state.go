@@ -25,16 +25,23 @@ func ReadState(r io.Reader) (*specs.State, error) {
 	if len(data) > MaxStateSize {
 		return nil, fmt.Errorf("container state: larger than %d bytes", MaxStateSize)
 	}
-	var s specs.State
-	if err = checkObject(data); err == nil {
-		err = decode(data, &s, "")
+	d, err := parseDocument(data, "container state")
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
+	// Before the rest, because it names the annotation that is no string.
+	annotations, err := d.Annotations()
+	if err != nil {
+		return nil, err
+	}
+	var s specs.State
+	if err = decode(data, &s, ""); err == nil {
 		err = checkState(&s)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("container state: %w", err)
 	}
+	s.Annotations = annotations
 	return &s, nil
 }
 

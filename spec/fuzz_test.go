@@ -1,0 +1,193 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"oci-timens/timens"
+)
+
+// A request is what its annotations say, whoever wins; an error names one.
+func FuzzAnnotations(f *testing.F) {
+	f.Add(KeyMonotonic, "+1h", KeyBoottime+"/container.web", "=0", "web")
+	f.Add(KeyCrun, "monotonic 1 0\n7 -1 5", KeyBoottime, "-1d2h3.5s", "")
+	f.Add("io.timens.resume", "", keyCrioType, "sandbox", "web")
+	f.Fuzz(func(t *testing.T, k1, v1, k2, v2, name string) {
+		a := map[string]string{k1: v1, k2: v2, keyContainerdName: name}
+		r, err := ParseAnnotations(a)
+		again, err2 := ParseAnnotations(a)
+		if !reflect.DeepEqual(r, again) || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
+			t.Fatalf("two answers: %v, %v and %v, %v", r, err, again, err2)
+		}
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), `annotation "`) || len(err.Error()) > 2<<10+maxValue*4 {
+				t.Errorf("%.9999s", err)
+			}
+			return
+		}
+		for _, c := range timens.AllClocks() {
+			asked := r.Get(c)
+			if asked.Setting.IsZero() {
+				continue
+			}
+			if asked.Value != v1 && asked.Value != v2 {
+				t.Errorf("%s: value %q is not from %v", asked.Source, asked.Value, a)
+			}
+			if asked.Source == source(KeyCrun) {
+				continue
+			}
+			if s, err := timens.ParseSetting(asked.Value); err != nil || s != asked.Setting {
+				t.Errorf("%s %q was read as %v, %v", asked.Source, asked.Value, asked.Setting, err)
+			}
+		}
+	})
+}
+
+// What is not edited survives byte for byte, what is edited decodes to what was
+// set, and an edit that was made is not made again.
+func FuzzDocument(f *testing.F) {
+	for _, text := range []string{
+		`{}`,
+		`{"linux":null,"hooks":{"createRuntime":[]}}`,
+		"{\n  \"a\": 18446744073709551615, \"A\": 1e2,\n  \"linux\": {\n    \"namespaces\": [ {\"type\":\"time\"} ]\n  }\n}",
+		`{"linux":{"timeOffsets":{"boottime":{"secs":1}},"namespaces":[{"type":"pid"},{"type":"user"}],"x":"\"}\\"}}`,
+		`{"li\u006eux":{},"LINUX":{}}`,
+	} {
+		f.Add([]byte(text), int64(3600), int64(500000000), "linux timeOffsets")
+		f.Add([]byte(text), int64(-1), int64(0), "hooks new")
+	}
+	f.Fuzz(func(t *testing.T, text []byte, secs, nanos int64, path string) {
+		original := bytes.Clone(text)
+		d, err := ParseDocument(text)
+		var before map[string]any
+		if err != nil {
+			if json.Unmarshal(text, &before) == nil && before != nil && bytes.ToValidUTF8(text, nil) == nil {
+				t.Errorf("refused: %v", err)
+			}
+			return
+		}
+		o, err := timens.NewOffset(secs, nanos)
+		if err != nil {
+			return
+		}
+		checkEdit(t, d, []string{"linux", "namespaces"}, []string{"linux", "timeOffsets"}, func(d *Document) error {
+			return d.SetTime(timens.Offsets{Boottime: o})
+		})
+		if got, err := d.Time(); err == nil && d.Changed() && (got.Offsets != timens.Offsets{Boottime: o} || !got.Present) {
+			t.Errorf("SetTime(%v) reads %v: %s", o, got, d.Bytes())
+		}
+		checkEdit(t, d, []string{"hooks", "createRuntime"}, nil, func(d *Document) error {
+			return d.AddHook("createRuntime", specs.Hook{Path: "/bin/h", Args: []string{"h", path}})
+		})
+		if keys := strings.Fields(path); len(keys) > 0 {
+			checkEdit(t, d, keys, nil, func(d *Document) error { return d.Set(secs, keys...) })
+			if raw, ok, err := d.Get(keys...); err == nil && ok && string(raw) != string(must(json.Marshal(secs))) {
+				t.Errorf("Set(%d, %q) reads %s: %s", secs, keys, raw, d.Bytes())
+			}
+		}
+		if !bytes.Equal(text, original) {
+			t.Error("the text given was changed")
+		}
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// checkEdit makes an edit, again, and again after parsing, and compares all that
+// is outside of two paths.
+func checkEdit(t *testing.T, d *Document, path1, path2 []string, edit func(*Document) error) {
+	t.Helper()
+	before := d.Bytes()
+	if err := edit(d); err != nil {
+		if !bytes.Equal(before, d.Bytes()) {
+			t.Errorf("%v, and changed to\n%s", err, d.Bytes())
+		}
+		return
+	}
+	after := d.Bytes()
+	fresh, err := ParseDocument(after)
+	if err != nil {
+		t.Fatalf("%v in the result\n%s", err, after)
+	}
+	for _, d := range []*Document{d, fresh} {
+		if err := edit(d); err != nil || !bytes.Equal(after, d.Bytes()) {
+			t.Errorf("once:\n%s\ntwice, %v:\n%s", after, err, d.Bytes())
+		}
+	}
+	one, two := outside(before, path1, path2), outside(after, path1, path2)
+	if !slices.Equal(one, two) {
+		t.Errorf("outside of %q and %q\n%q became\n%q", path1, path2, one, two)
+	}
+}
+
+// outside lists, in order, keys and raw values that are on none of two paths.
+func outside(text []byte, path1, path2 []string) []string {
+	var out []string
+	open := skipSpace(text, 0)
+	if text[open] != '{' {
+		return nil
+	}
+	list, _ := items(text, open)
+	for _, m := range list {
+		var rest [2][]string
+		on := 0
+		for i, p := range [][]string{path1, path2} {
+			if len(p) > 0 && p[0] == m.key {
+				rest[i] = p[1:]
+				on++
+				if len(p) == 1 {
+					on = 3 // the value edited
+				}
+			}
+		}
+		value := text[m.start:m.end]
+		switch {
+		case on == 0:
+			out = append(out, string(text[m.keyStart:m.keyEnd]), string(value))
+		case on < 3:
+			out = append(out, outside(value, rest[0], rest[1])...)
+		}
+	}
+	return out
+}
+
+// What is accepted can be used by a hook, and is what encoding/json reads.
+func FuzzState(f *testing.F) {
+	f.Add([]byte(`{"ociVersion":"1.3.0","id":"c","status":"creating","pid":42,"bundle":"/b","annotations":{"io.timens.boottime":"=0"}}`))
+	f.Add([]byte(`{"ociVersion":"1.0","id":"c","pid":42,"root":"/b/rootfs","bundle":"/b","status":"created"}`))
+	f.Add([]byte(`{"id":"c","status":"stopped","annotations":null}`))
+	f.Add([]byte(`{"id":"..","pid":-1e9}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := ReadState(bytes.NewReader(text))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "container state: ") || len(err.Error()) > 4<<10 {
+				t.Errorf("%.9999s", err)
+			}
+			return
+		}
+		if s.ID == "" || strings.Contains(s.ID, "/") || s.Status != specs.StateStopped && s.Pid <= 0 {
+			t.Errorf("accepted: %v", s)
+		}
+		var want specs.State
+		if err := json.Unmarshal(text, &want); err != nil {
+			t.Fatal(err)
+		}
+		if len(want.Annotations) == 0 {
+			want.Annotations = nil
+		}
+		if !reflect.DeepEqual(*s, want) {
+			t.Errorf("got %v, encoding/json %v", *s, want)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Annotations returns the annotations, nil when there are none. One that
+// appears twice is refused, because it could be read either way.
+func (d *Document) Annotations() (map[string]string, error) {
+	list, err := d.list(anObject, "annotations")
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	a := make(map[string]string, len(list))
+	for _, m := range list {
+		if _, twice := a[m.key]; twice {
+			return nil, fmt.Errorf("%s: %s: %s appears twice: remove one", d.name, position(d.data, m.keyStart), source(m.key))
+		}
+		var v string
+		if err := d.decode(m, &v, source(m.key)); err != nil {
+			return nil, err
+		}
+		a[m.key] = v
+	}
+	return a, nil
+}
+
+// Namespace returns whether linux.namespaces has an entry of a type, such as
+// "pid", and the path of the namespace to join, "" for a new one. Two entries of
+// the type are an error, as they are to runtimes.
+func (d *Document) Namespace(typ string) (present bool, path string, err error) {
+	list, err := d.list(anArray, "linux", "namespaces")
+	if err != nil {
+		return false, "", err
+	}
+	for i, it := range list {
+		t, p, err := d.namespace(it, []string{"linux", fmt.Sprintf("namespaces[%d]", i)})
+		if err != nil {
+			return false, "", err
+		}
+		if t != typ {
+			continue
+		}
+		if present {
+			return false, "", fmt.Errorf("%s: linux.namespaces has two entries of type %q: remove one", d.name, typ)
+		}
+		present, path = true, p
+	}
+	return present, path, nil
+}
+
+// namespace reads the entry of linux.namespaces that at names.
+func (d *Document) namespace(it item, at []string) (typ, path string, err error) {
+	if k := kindOf(d.data[it.start]); k != anObject {
+		return "", "", d.typeError(at, k, anObject)
+	}
+	members, _ := items(d.data, it.start)
+	if typ, err = d.text(members, append(at, "type")); err != nil {
+		return "", "", err
+	}
+	path, err = d.text(members, append(at, "path"))
+	return typ, path, err
+}
+
+// text returns the string at the last key of path, whose members are given, and
+// "" where there is none, or null.
+func (d *Document) text(members []item, path []string) (s string, err error) {
+	i, err := d.lookup(members, path)
+	if err != nil || i < 0 {
+		return "", err
+	}
+	err = d.decode(members[i], &s, path...)
+	return s, err
+}
+
+// AddHook adds h to hooks.STAGE, behind what is there. It changes nothing when
+// an entry with the same path and arguments is there. A path or argument that is
+// not UTF-8 is an error: config.json could not name the file.
+func (d *Document) AddHook(stage string, h specs.Hook) error {
+	if err := checkText(append([]string{h.Path}, h.Args...)...); err != nil {
+		return fmt.Errorf("%s: hook %w", d.name, err)
+	}
+	list, err := d.list(anArray, "hooks", stage)
+	if err != nil {
+		return err
+	}
+	for i, it := range list {
+		var have specs.Hook
+		if err := d.decode(it, &have, "hooks", fmt.Sprintf("%s[%d]", stage, i)); err != nil {
+			return err
+		}
+		if have.Path == h.Path && slices.Equal(have.Args, h.Args) {
+			return nil
+		}
+	}
+	return d.Append(h, "hooks", stage)
+}
