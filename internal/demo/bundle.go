@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -68,10 +69,9 @@ func copyProgram(from, to string) error {
 	return out.Close()
 }
 
-// newSpec describes a container that runs the probe. hook is the createRuntime
-// hook, "" for none.
-func newSpec(rootfs, id, hook string, s scenario) *specs.Spec {
-	spec := &specs.Spec{
+// newSpec describes a container that runs the probe.
+func newSpec(rootfs, id string, s scenario) *specs.Spec {
+	return &specs.Spec{
 		Version: "1.0.2", // what runc 1.1 and crun 1.8 know
 		Root:    &specs.Root{Path: rootfs, Readonly: true},
 		Process: &specs.Process{
@@ -95,22 +95,38 @@ func newSpec(rootfs, id, hook string, s scenario) *specs.Spec {
 			},
 		},
 	}
-	if hook != "" {
-		spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: hook, Args: []string{hook, "createRuntime"}, Timeout: &hookLimit}}}
-	}
-	return spec
 }
 
-// writeBundle makes the bundle directory and its config.json.
-func writeBundle(dir, rootfs, hook string, id string, s scenario) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
+// configName is the configuration for hook and shim in the bundle directory: the
+// machine's own may forbid what is shown.
+const configName = "timens.toml"
+
+// writeBundle makes the bundle directory with config.json and configuration.
+// hook is the createRuntime hook, "" for none, and runtime the low-level runtime
+// for the shim.
+func (a *attempt) writeBundle(hook, runtime string) error {
+	if err := os.Mkdir(a.bundle, 0o700); err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(newSpec(rootfs, id, hook, s), "", "  ")
+	config := filepath.Join(a.bundle, configName)
+	text := ""
+	if runtime != "" {
+		text = "runtimes = [" + strconv.Quote(runtime) + "]\n"
+	}
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	spec := newSpec(a.rootfs, a.id, a.scenario)
+	if hook != "" {
+		spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{
+			{Path: hook, Args: []string{"timens-hook", "createRuntime"}, Env: []string{"TIMENS_CONFIG=" + config}, Timeout: &hookLimit},
+		}}
+	}
+	data, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600)
+	return os.WriteFile(filepath.Join(a.bundle, "config.json"), data, 0o600)
 }
 
 // readSpec reads what writeBundle wrote.

@@ -46,8 +46,9 @@ const startLimit = 30 * time.Second
 // runner starts containers with one runtime.
 type runner interface {
 	title() string
-	// hook returns the createRuntime hook that config.json has to name, or "".
-	hook() string
+	// needs returns the createRuntime hook that config.json has to name, and the
+	// low-level runtime that the configuration has to name; "" for none.
+	needs() (hook, runtime string)
 	// start starts the bundle in dir as container id, with these files as
 	// standard input, output and error, and returns at once or when the program
 	// runs. When ctx ends the container is killed.
@@ -117,7 +118,7 @@ func runners(o Options, dir string) ([]runner, error) {
 		list = append(list, e)
 	}
 	if o.Shim == "" && len(o.Runtimes) > 0 {
-		fmt.Fprintf(o.Err, "runc and crun are left out: timens-runc is not beside this program, nor in its libexec\n")
+		fmt.Fprintf(o.Err, "runc and crun are left out: timens-runc was not found beside this program\n")
 	} else {
 		for _, r := range o.Runtimes {
 			list = append(list, &shimmed{runtime: r, shim: o.Shim, root: filepath.Join(dir, "state-"+filepath.Base(r.Path))})
@@ -151,7 +152,7 @@ func (a *attempt) run(ctx context.Context) []row {
 }
 
 func (a *attempt) observe(ctx context.Context) ([]row, error) {
-	if err := writeBundle(a.bundle, a.rootfs, a.hook(), a.id, a.scenario); err != nil {
+	if err := a.writeBundle(a.needs()); err != nil {
 		return nil, err
 	}
 	pipes, err := newPipes(filepath.Join(a.bundle, "stderr"))

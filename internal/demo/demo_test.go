@@ -155,7 +155,7 @@ func TestRunnersNone(t *testing.T) {
 	if err == nil || err.Error() != "there is no runtime to show: install runc or crun, or build timensctl with CGO_ENABLED=1" {
 		t.Errorf("got %v", err)
 	}
-	if !strings.Contains(errs.String(), "runc and crun are left out: timens-runc is not beside this program") {
+	if !strings.Contains(errs.String(), "runc and crun are left out: timens-runc was not found beside this program") {
 		t.Errorf("said %q", errs.String())
 	}
 }

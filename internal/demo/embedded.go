@@ -20,19 +20,19 @@ const libcontainerModule = "github.com/opencontainers/runc"
 // embedded runs containers with libcontainer, in this process. Its init is this
 // program started as "timensctl init": cmd/timensctl hooks that up.
 type embedded struct {
-	hookPath string
-	root     string // libcontainer's state
+	hook string
+	root string // libcontainer's state
 }
 
 func newEmbedded(hook, root string) (runner, error) {
 	if hook == "" {
-		return nil, errors.New("timens-hook is not beside this program, nor in its libexec")
+		return nil, errors.New("timens-hook was not found beside this program")
 	}
 	return &embedded{hook, root}, nil
 }
 
 func (e *embedded) title() string {
-	return fmt.Sprintf("embedded libcontainer %s with %s as its createRuntime hook", moduleVersion(), filepath.Base(e.hookPath))
+	return fmt.Sprintf("embedded libcontainer %s with %s as its createRuntime hook", moduleVersion(), filepath.Base(e.hook))
 }
 
 // libcontainer starts nothing unless someone sets device rules. The packages that
@@ -55,7 +55,7 @@ func moduleVersion() string {
 	return "of unknown version"
 }
 
-func (e *embedded) hook() string { return e.hookPath }
+func (e *embedded) needs() (hook, runtime string) { return e.hook, "" }
 
 func (e *embedded) start(ctx context.Context, dir, id string, stdio [3]*os.File) (container, error) {
 	spec, err := readSpec(dir)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,17 +21,12 @@ func (s *shimmed) title() string {
 	return fmt.Sprintf("%s %s (%s) through %s", s.runtime.Name, s.runtime.Version, s.runtime.Path, filepath.Base(s.shim))
 }
 
-func (s *shimmed) hook() string { return "" }
+func (s *shimmed) needs() (hook, runtime string) { return "", s.runtime.Path }
 
 func (s *shimmed) start(ctx context.Context, dir, id string, stdio [3]*os.File) (container, error) {
-	config := filepath.Join(dir, "timens.toml")
-	text := "runtimes = [" + strconv.Quote(s.runtime.Path) + "]\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
 	cmd := exec.CommandContext(ctx, s.shim, "--root", s.root, "run", "--bundle", dir, id)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TIMENS_CONFIG="+config)
+	cmd.Env = append(os.Environ(), "TIMENS_CONFIG="+filepath.Join(dir, configName))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdio[0], stdio[1], stdio[2]
 	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
 	cmd.WaitDelay = startLimit / 6
