@@ -1,0 +1,134 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
+
+	"oci-timens/config"
+	"oci-timens/internal/lowlevel"
+	"oci-timens/timens"
+)
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "say what will work on this machine, for this user, and what will not, and why",
+		Description: "Looks at the kernel, by trying where that is possible, the capabilities of this process, the\n" +
+			"configuration and the low-level runtimes in PATH. Exit status 1 when nothing works.",
+		Flags: []cli.Flag{outputFlag()},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			r := judge(gather())
+			out, _ := outs(c)
+			if c.String("output") == "json" {
+				if err := writeJSON(out, r); err != nil {
+					return err
+				}
+			} else {
+				r.write(out)
+			}
+			if !r.anything() {
+				return exitStatus(1)
+			}
+			return nil
+		},
+	}
+}
+
+// facts are what a verdict is made of.
+type facts struct {
+	kernel       string
+	support      timens.Support
+	capabilities uint64 // effective, a bit for each
+	configPath   string
+	config       *config.Config
+	configErr    error
+	hook, shim   string // paths, "" when not found
+	runtimes     []lowlevel.Runtime
+	runtimeErrs  []error
+}
+
+func gather() facts {
+	f := facts{
+		support:    timens.Probe(),
+		configPath: config.Path(),
+		hook:       companion("timens-hook"),
+		shim:       companion("timens-runc"),
+	}
+	if e := f.support.ExecSwitch; e != nil && !errors.Is(e, timens.ErrNotSupported) {
+		f.support.ExecSwitch = timens.HaveExecSwitch() // what cannot be tried may still be known
+	}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		f.kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) == nil {
+		f.capabilities = uint64(data[1].Effective)<<32 | uint64(data[0].Effective)
+	}
+	f.config, f.configErr = config.Load()
+	candidates := config.Default().Runtimes
+	if f.configErr == nil {
+		candidates = append(f.config.Runtimes, candidates...)
+	}
+	f.runtimes, f.runtimeErrs = findRuntimes(append(candidates, "runc", "crun", "youki"))
+	return f
+}
+
+// write prints it for people.
+func (r *report) write(w io.Writer) {
+	line := func(what string, a answer) {
+		text := a.Answer
+		if a.Reason != "" {
+			text += ": " + a.Reason
+		}
+		fmt.Fprintf(w, "%-16s  %s\n", what, text)
+	}
+	fmt.Fprintf(w, "%-16s  Linux %s\n", "kernel", r.Kernel)
+	line("time namespaces", r.TimeNamespaces)
+	line("entered at exec", r.ExecSwitch)
+	line("ptrace", r.Ptrace)
+	for _, n := range needed {
+		a := answer{Answer: "yes"}
+		if !r.Capabilities[n.name] {
+			a.Answer = "no"
+		}
+		line(n.name, a)
+	}
+	conf := answer{Answer: r.Config.Path}
+	if r.Config.Error != "" {
+		conf = answer{"invalid", r.Config.Error}
+	} else if _, err := os.Stat(r.Config.Path); err != nil {
+		conf.Answer += " (absent: the defaults hold)"
+	}
+	line("configuration", conf)
+	line("timens-hook", answer{Answer: orNone(r.Hook)})
+	line("timens-runc", answer{Answer: orNone(r.Shim)})
+	for _, p := range r.Problems {
+		line("problem", answer{Answer: p})
+	}
+	fmt.Fprintln(w)
+	for _, v := range r.Works {
+		mark := "✗"
+		if v.Works {
+			mark = "✓"
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", mark, v.What, v.Why)
+	}
+}
+
+func orNone(path string) string {
+	if path == "" {
+		return "not found"
+	}
+	return path
+}
