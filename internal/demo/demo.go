@@ -125,7 +125,7 @@ func runners(o Options, dir string) ([]runner, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, errors.New("there is no runtime to show: install runc or crun, or build timensctl with CGO_ENABLED=1")
+		return nil, errors.New("no runtime is left to show: \"make build\" makes all that the embedded one needs")
 	}
 	return list, nil
 }
