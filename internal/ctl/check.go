@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
@@ -54,6 +55,7 @@ type facts struct {
 	hook, shim   string // paths, "" when not found
 	runtimes     []lowlevel.Runtime
 	runtimeErrs  []error
+	hybrid       string // the controllers of cgroup v2 beside a cgroup v1
 }
 
 func gather() facts {
@@ -74,6 +76,9 @@ func gather() facts {
 	var data [2]unix.CapUserData
 	if unix.Capget(&header, &data[0]) == nil {
 		f.capabilities = uint64(data[1].Effective)<<32 | uint64(data[0].Effective)
+	}
+	if text, err := os.ReadFile("/sys/fs/cgroup/unified/cgroup.controllers"); err == nil {
+		f.hybrid = strings.TrimSpace(string(text))
 	}
 	f.config, f.configErr = config.Load()
 	candidates := config.Default().Runtimes

@@ -30,6 +30,7 @@ func TestCheck(t *testing.T) {
 			support: timens.Support{Ptrace: no("Yama forbids it")}}},
 		{"no time namespaces", false, facts{capabilities: root, config: config.Default(), hook: "/bin/timens-hook", shim: "/bin/timens-runc", runtimes: runtimes,
 			support: timens.Support{TimeNamespaces: no("kernel 4.19 has none"), ExecSwitch: no("kernel 4.19 has none")}}},
+		{"hybrid cgroups", true, facts{capabilities: root, config: config.Default(), hook: "/bin/timens-hook", shim: "/bin/timens-runc", runtimes: runtimes[1:], hybrid: "hugetlb"}},
 		{"a user, and nothing installed", false, facts{config: config.Default(), support: timens.Support{ExecSwitch: errors.New("could not try")}}},
 		{"bad configuration", true, facts{capabilities: root, configErr: errors.New("line 3: no such key"), hook: "/bin/timens-hook", shim: "/bin/timens-runc", runtimes: runtimes[:1],
 			runtimeErrs: []error{errors.New("low-level runtime: /bin/x --version: no answer")}}},

@@ -111,9 +111,9 @@ func judge(f facts) *report {
 	}
 	r.Works = append(r.Works, f.judgeRun(), f.judgeHook())
 	for _, rt := range f.runtimes {
-		mechanism, reason, works := f.judgeShim(rt)
-		r.Runtimes = append(r.Runtimes, runtimeReport{rt.Path, rt.Name, rt.Version, mechanism, reason})
-		r.Works = append(r.Works, verdict{fmt.Sprintf("shim with %s", title(rt)), works, reason})
+		report, v := f.judgeShim(rt)
+		r.Runtimes = append(r.Runtimes, report)
+		r.Works = append(r.Works, v)
 	}
 	if len(f.runtimes) == 0 {
 		r.Works = append(r.Works, verdict{"shim", false, "no low-level runtime was found in PATH: install runc or crun, or name it in " + f.configPath})
@@ -168,10 +168,9 @@ func (f facts) judgeHook() verdict {
 }
 
 // judgeShim asks what the shim itself would decide for a usual container.
-func (f facts) judgeShim(rt lowlevel.Runtime) (mechanism, reason string, works bool) {
-	if f.configErr != nil {
-		return "", f.configErr.Error(), false
-	}
+func (f facts) judgeShim(rt lowlevel.Runtime) (runtimeReport, verdict) {
+	r := runtimeReport{Path: rt.Path, Name: rt.Name, Version: rt.Version}
+	v := verdict{What: "shim with " + title(rt)}
 	one, _ := timens.ParseSetting("+1s")
 	p, err := plan.ForBundle(
 		plan.Ask{Request: spec.Request{Boottime: spec.Asked{Setting: one, Source: "check", Value: "+1s"}}, Config: config.Default()},
@@ -179,13 +178,22 @@ func (f facts) judgeShim(rt lowlevel.Runtime) (mechanism, reason string, works b
 			Runtime: plan.Runtime{Name: rt.Name, Version: rt.Version}, HookPath: f.hook, NewPID: true,
 			Kernel: plan.Kernel{TimeNamespaces: f.support.TimeNamespaces, ExecSwitch: f.support.ExecSwitch},
 		})
-	switch {
-	case err != nil:
-		return "", err.Error(), false
-	case p.Mechanism == plan.Hooks && f.support.Ptrace != nil:
-		return p.Mechanism.String(), f.support.Ptrace.Error(), false
-	case f.shim == "":
-		return p.Mechanism.String(), "timens-runc was not found: " + whereFound, false
+	if err != nil {
+		r.Reason, v.Why = err.Error(), err.Error()
+		return r, v
 	}
-	return p.Mechanism.String(), p.Mechanism.String() + ": " + p.Reason, true
+	r.Mechanism, r.Reason = p.Mechanism.String(), p.Reason
+	switch {
+	case f.configErr != nil:
+		v.Why = f.configErr.Error()
+	case rt.Name == "crun" && f.hybrid != "":
+		v.Why = fmt.Sprintf("crun starts no container with the hybrid cgroup hierarchy of this machine, whose cgroup v2 part has controllers (%s)", f.hybrid)
+	case p.Mechanism == plan.Hooks && f.support.Ptrace != nil:
+		v.Why = f.support.Ptrace.Error()
+	case f.shim == "":
+		v.Why = "timens-runc was not found: " + whereFound
+	default:
+		v.Works, v.Why = true, r.Mechanism+": "+r.Reason
+	}
+	return r, v
 }
