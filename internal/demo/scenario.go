@@ -50,5 +50,5 @@ func back(now time.Duration) time.Duration {
 			return d + 250*time.Millisecond
 		}
 	}
-	return 250 * time.Millisecond
+	return min(250*time.Millisecond, (now / 2).Truncate(time.Millisecond))
 }

@@ -45,7 +45,7 @@ func writeTable(w io.Writer, title string, rows []row) {
 			mark = "✓"
 		}
 		if r.err != nil {
-			if text := r.err.Error(); !slices.Contains(errs, text) {
+			if text := strings.TrimSpace(r.err.Error()); !slices.Contains(errs, text) {
 				errs = append(errs, text)
 			}
 			fmt.Fprintf(t, "  %s\t-\t-\t-\t%s\t%s\n", r.clock, asked, mark)
