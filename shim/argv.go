@@ -1,0 +1,212 @@
+package shim
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// invocation is what the shim has to know of a command line.
+type invocation struct {
+	command string // "" when nothing is run: help, version, or nothing at all
+	id      string // of create and run: the container, "" when none is named
+
+	bundle, configFile string // as given, "" for none
+	log, logFormat     string
+
+	// goOnly is an option that was read as runc reads it, and that others would
+	// understand otherwise, such as -b=DIR: getopt_long(3) takes "=DIR".
+	goOnly string
+}
+
+// makesContainer reports whether a low-level runtime would read a bundle.
+// Without an ID all of them refuse to.
+func (inv *invocation) makesContainer() bool {
+	return (inv.command == "create" || inv.command == "run") && inv.id != ""
+}
+
+// config returns the directory and the name of the container's config.json. A
+// file named by crun's --config is relative to the working directory, unless it
+// is called just config.json, and not to the bundle (src/run_create.c).
+func (inv *invocation) config() (dir, name string) {
+	if f := inv.configFile; f != "" && f != "config.json" {
+		return filepath.Dir(f), filepath.Base(f)
+	}
+	if inv.bundle == "" {
+		return ".", "config.json"
+	}
+	return inv.bundle, "config.json"
+}
+
+// walker reads a command line as the low-level runtimes do.
+//
+// They do not agree in everything. runc has urfave/cli on Go's flag package:
+// long names after one or two dashes, no abbreviations, no groups of short
+// options. crun has argp on getopt_long(3): abbreviations and groups. youki has
+// clap: groups. Options after the ID count for youki and newer runc, for others
+// they are errors, as for all of them more than one ID is. So the walker takes
+// what any of them takes, and where two would take the same words for different
+// bundles it says so.
+type walker struct {
+	args []string // what is still to be read
+	invocation
+}
+
+// parse reads the arguments after the program's name. It fails when it cannot
+// tell which word is the command, and one of them is create or run.
+func parse(args []string) (*invocation, error) {
+	w := &walker{args: args}
+	if err := w.global(); err != nil {
+		return &w.invocation, err
+	}
+	if w.command == "create" || w.command == "run" {
+		w.create()
+	}
+	return &w.invocation, nil
+}
+
+// next takes the next argument. isOption is false for an operand, as "-" is one.
+// urfave/cli v3, in runc after 1.5, does not count the spaces around an option;
+// to everybody else one with spaces is something else.
+func (w *walker) next() (arg string, isOption bool) {
+	arg, w.args = w.args[0], w.args[1:]
+	t := strings.TrimLeftFunc(arg, unicode.IsSpace)
+	if !strings.Contains(t, "=") {
+		t = strings.TrimRightFunc(t, unicode.IsSpace)
+	}
+	if len(t) < 2 || t[0] != '-' {
+		return arg, false
+	}
+	if t != arg {
+		w.goOnly = arg
+	}
+	return t, true
+}
+
+// global reads the options before the command, and the command.
+func (w *walker) global() error {
+	for len(w.args) > 0 {
+		arg, isOption := w.next()
+		if arg == "--" && len(w.args) > 0 {
+			arg, w.args = w.args[0], w.args[1:]
+			isOption = false
+		}
+		if !isOption {
+			w.command = arg
+			return nil
+		}
+		o := w.option(arg)
+		if o == nil && !strings.Contains(arg, "=") {
+			// Its value, or the command, may come next.
+			if slices.Contains(w.args, "create") || slices.Contains(w.args, "run") {
+				return fmt.Errorf("unknown option %q before the command: it cannot be told whether the next argument is its value; write %s=VALUE, or leave it out", arg, arg)
+			}
+			return nil
+		}
+		if o != nil && o.role == quits {
+			return nil
+		}
+	}
+	return nil
+}
+
+// create reads what comes after create or run. An unknown option is taken for
+// one without a value: of the value it might have, an ID is made here, and that
+// is no harm.
+func (w *walker) create() {
+	unknown := false
+	for len(w.args) > 0 {
+		arg, isOption := w.next()
+		switch {
+		case arg == "--":
+			if w.id == "" && len(w.args) > 0 {
+				w.id = w.args[0]
+			}
+			return
+		case !isOption:
+			if w.id == "" {
+				w.id = arg
+			}
+		default:
+			o := w.option(arg)
+			if o == nil {
+				unknown = true
+			} else if o.role == quits && !unknown { // else it may be a value
+				w.command = ""
+				return
+			}
+		}
+	}
+}
+
+// option reads one option, with its value where it has one, and returns the last
+// one of a group. It returns nil when the option is not known.
+func (w *walker) option(arg string) *option {
+	if long, ok := strings.CutPrefix(arg, "--"); ok {
+		name, value, hasValue := strings.Cut(long, "=")
+		return w.take(longOption(name, true), value, hasValue)
+	}
+	name, value, hasValue := strings.Cut(arg[1:], "=")
+	o := longOption(name, false)
+	if o == nil || len(name) == 1 || o.role == configFile { // which is crun's, and not Go
+		return w.group(arg)
+	}
+	if o.role == bundle {
+		w.goOnly = arg // getopt_long: -b with the value "undle"
+	}
+	return w.take(o, value, hasValue)
+}
+
+// group reads short options behind one dash, of which the last may have a value.
+func (w *walker) group(arg string) *option {
+	var o *option
+	for i := 1; i < len(arg); i++ {
+		if o = shortOption(arg[i]); o == nil {
+			return nil
+		}
+		rest := arg[i+1:]
+		value, hasEqual := strings.CutPrefix(rest, "=")
+		switch {
+		case !o.value && !hasEqual:
+			continue
+		case o.role == configFile:
+			return w.take(o, rest, rest != "")
+		case o.role == bundle && hasEqual:
+			w.goOnly = arg // getopt_long: the value begins with "="
+		}
+		return w.take(o, value, rest != "")
+	}
+	return o
+}
+
+// take notes what o says. Of options that are given twice the last one counts.
+func (w *walker) take(o *option, value string, hasValue bool) *option {
+	if o == nil {
+		return nil
+	}
+	if !o.value {
+		if hasValue && o.role == quits {
+			return &option{} // --help=false
+		}
+		return o
+	}
+	if !hasValue {
+		if len(w.args) == 0 {
+			return o // the runtime will complain
+		}
+		value, w.args = w.args[0], w.args[1:]
+	}
+	switch o.role {
+	case bundle:
+		w.bundle = value
+	case configFile:
+		w.configFile = value
+	case logFile:
+		w.log = value
+	case logFormat:
+		w.logFormat = value
+	}
+	return o
+}

@@ -1,0 +1,173 @@
+package shim
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	create := func(change func(*invocation)) invocation {
+		inv := invocation{command: "create", id: "c1"}
+		if change != nil {
+			change(&inv)
+		}
+		return inv
+	}
+	inB := create(func(i *invocation) { i.bundle = "/b" })
+	tests := []struct {
+		args string // separated by spaces
+		want invocation
+	}{
+		// What engines send.
+		{"--root /run/containerd/runc/k8s.io --log /l --log-format json --systemd-cgroup create --bundle /b --pid-file /p c1",
+			create(func(i *invocation) { i.bundle, i.log, i.logFormat = "/b", "/l", "json" })},
+		{"--cgroup-manager cgroupfs --log-format=json --log=/l create --bundle /b --pid-file /p c1",
+			create(func(i *invocation) { i.bundle, i.log, i.logFormat = "/b", "/l", "json" })},
+
+		// The bundle.
+		{"create c1", create(nil)},
+		{"create -b /b c1", inB},
+		{"create --bundle=/b c1", inB},
+		{"create --no-pivot --preserve-fds 3 --console-socket s -b /b c1", inB},
+		{"create -b /x --bundle /b c1", inB},
+		{"create c1 -b /b", inB}, // youki, runc with cli v3
+		{"create -b /b -- c1", inB},
+		{"create -- c1 -b /b", create(nil)},
+		{"create --pid-file -b c1", create(nil)},
+		{"run -d --keep --no-subreaper --no-new-keyring -b /b c1", invocation{command: "run", id: "c1", bundle: "/b"}},
+		{"create --bundle= c1", create(nil)},
+		{"create --unknown -b /b c1", inB},
+		{"create --unknown=x -b /b c1", inB},
+		{"create --unknown value -b /b c1", create(func(i *invocation) { i.bundle, i.id = "/b", "value" })},
+
+		// getopt_long: abbreviations, groups, a value in the same word.
+		{"create -b/b c1", inB},
+		{"create -db/b c1", inB},
+		{"create --bun /b c1", inB},
+		{"create --b=/b c1", inB},
+		{"create --con /x c1", create(func(i *invocation) { i.id = "/x" })}, // of two: crun refuses
+		{"create -f c.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
+		{"create -fc.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
+		{"create -f=c.json c1", create(func(i *invocation) { i.configFile = "=c.json" })},
+		{"create --conf=c.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
+		{"create -config=c.json c1", create(nil)}, // -c onfig=c.json, to youki
+
+		// Go's flag package: one dash.
+		{"-root /r -log=/l create -b /b c1", create(func(i *invocation) { i.bundle, i.log = "/b", "/l" })},
+		{"create -bundle /b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-bundle" })},
+		{"create -bundle=/b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-bundle=/b" })},
+		{"create -b=/b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-b=/b" })},
+		{"--debug=true create -b /b c1", inB},
+
+		// What is the command, and what is not.
+		{"create create", create(func(i *invocation) { i.id = "create" })},
+		{"delete create", invocation{command: "delete"}},
+		{"--root create run create", invocation{command: "run", id: "create"}},
+		{"--root create delete create", invocation{command: "delete"}},
+		{"-- create c1", create(nil)},
+		{"- create c1", invocation{command: "-"}},
+		{"exec c1 run", invocation{command: "exec"}},
+		{"--unknown=1 create c1", create(nil)},
+		{"--unknown exec c1 ls", invocation{}},
+		{"features", invocation{command: "features"}},
+
+		// Nothing is created.
+		{"", invocation{}},
+		{"--", invocation{}},
+		{"--root", invocation{}},
+		{"create", invocation{command: "create"}},
+		{"create --bundle", invocation{command: "create"}},
+		{"--version create c1", invocation{}},
+		{"-v create c1", invocation{}},
+		{"--help", invocation{}},
+		{"run --help", invocation{}},
+		{"create -h c1", invocation{}},
+		// But here it may be.
+		{"--version=false create c1", create(nil)},
+		{"create -h=false c1", create(nil)},
+		{"create --unknown --help c1", create(nil)},
+		{"create --pid-file --help c1", create(nil)},
+	}
+	for _, tt := range tests {
+		got, err := parse(strings.Fields(tt.args))
+		if err != nil {
+			t.Errorf("%s: %v", tt.args, err)
+		}
+		if d := cmp.Diff(&tt.want, got, cmp.AllowUnexported(invocation{})); d != "" {
+			t.Errorf("%s: -want +got:\n%s", tt.args, d)
+		}
+	}
+}
+
+func TestParseSpaces(t *testing.T) {
+	for _, args := range [][]string{{"\t--bundle=/b ", "c1"}, {" -b ", "/b ", "c1"}} {
+		got, err := parse(append([]string{"create"}, args...))
+		want := &invocation{command: "create", id: "c1", bundle: "/b ", goOnly: args[0]}
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(invocation{})); d != "" || err != nil {
+			t.Errorf("%q: %v, -want +got:\n%s", args, err, d)
+		}
+	}
+}
+
+func TestParseAmbiguous(t *testing.T) {
+	for _, args := range []string{"--new x create c1", "--new create c1", "-n run c1", "--log /l --new exec c1 run"} {
+		inv, err := parse(strings.Fields(args))
+		want := `before the command: it cannot be told whether the next argument is its value; write `
+		if err == nil || !strings.HasPrefix(err.Error(), `unknown option "-`) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %+v, error %v", args, inv, err)
+		}
+		if strings.HasPrefix(args, "--log") && inv.log != "/l" {
+			t.Errorf("%s: the log is not known, got %+v", args, inv)
+		}
+	}
+}
+
+func TestInvocationConfig(t *testing.T) {
+	for _, tt := range []struct{ bundle, file, dir, name string }{
+		{"", "", ".", "config.json"},
+		{"/b", "", "/b", "config.json"},
+		{"/b", "config.json", "/b", "config.json"},
+		{"/b", "other.json", ".", "other.json"},
+		{"/b", "/etc/other.json", "/etc", "other.json"},
+	} {
+		dir, name := (&invocation{bundle: tt.bundle, configFile: tt.file}).config()
+		if dir != tt.dir || name != tt.name {
+			t.Errorf("%+v: got %q and %q", tt, dir, name)
+		}
+	}
+}
+
+// FuzzArgv: the walker takes any words, and an option means the same with its
+// value in the same word or in the next one.
+func FuzzArgv(f *testing.F) {
+	f.Add("--root\n/r\ncreate\n-b\n/b\nc1", []byte{10, 6, 255, 13, 12}, "/b")
+	f.Add("--new\nrun\n--\nid", []byte{11, 255, 255, 14, 1}, "")
+	f.Add("-db/x\n-=\n--=\n---\n-\n", []byte{0, 3, 5}, "create")
+	f.Fuzz(func(t *testing.T, words string, picks []byte, value string) {
+		_, _ = parse(strings.Split(words, "\n"))
+
+		// A command line of known options, in both spellings.
+		var apart, joined []string
+		for _, p := range picks {
+			if int(p) >= len(options) {
+				apart, joined = append(apart, "create"), append(joined, "create")
+				continue
+			}
+			o := options[p]
+			switch {
+			case o.long == "":
+			case o.value:
+				apart, joined = append(apart, "--"+o.long, value), append(joined, "--"+o.long+"="+value)
+			default:
+				apart, joined = append(apart, "--"+o.long), append(joined, "--"+o.long)
+			}
+		}
+		a, errA := parse(append(apart, "c1"))
+		j, errJ := parse(append(joined, "c1"))
+		if d := cmp.Diff(a, j, cmp.AllowUnexported(invocation{})); d != "" || errA != nil || errJ != nil {
+			t.Errorf("%q, %q: %v, %v, %s", apart, joined, errA, errJ, d)
+		}
+	})
+}

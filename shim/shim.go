@@ -1,0 +1,88 @@
+// Package shim is timens-runc, which stands in the place of a low-level runtime:
+// it takes the same command line, edits config.json where the container is to
+// have its own clocks, and replaces itself by the runtime.
+//
+// What is asked, and what is done about it, is decided by the packages spec,
+// config and plan. Nothing here outlives the start of the runtime: exit codes,
+// signals, standard streams and file descriptors are the runtime's own.
+package shim
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"oci-timens/config"
+	"oci-timens/internal/lowlevel"
+)
+
+// Main runs the command line args, whose first element is the program's name, by
+// becoming the low-level runtime. It returns an exit status where that did not
+// happen: 1 after an error, and that of the runtime after `features`.
+//
+// An engine may tie its runtime to its own life (PR_SET_PDEATHSIG, as containerd
+// does). Only an exec of the main thread preserves that, so the caller should
+// have locked it with runtime.LockOSThread in an init function.
+//
+// Two things are lost in any program in Go before its own code runs, as they are
+// in runc: that signals other than SIGHUP and SIGINT were ignored, and that those
+// were blocked which end a process (initsig and blockableSig in Go's runtime).
+func Main(args []string) int {
+	s := &shim{
+		args: args, stdout: os.Stdout, stderr: os.Stderr, facts: host{},
+		// syscall.Exec, because it gives back the limit of open files that Go's
+		// start has raised (origRlimitNofile).
+		exec: syscall.Exec,
+	}
+	return s.run()
+}
+
+// shim is one run. What touches the outside is in fields, for tests.
+type shim struct {
+	args           []string
+	stdout, stderr io.Writer
+	facts          facts
+	exec           func(path string, argv, env []string) error
+
+	inv *invocation
+	cfg *config.Config // nil until it is read
+}
+
+func (s *shim) run() int {
+	status, err := s.try()
+	if err != nil {
+		s.fail(err)
+		return 1
+	}
+	return status
+}
+
+func (s *shim) try() (status int, err error) {
+	var rest []string
+	if len(s.args) > 0 {
+		rest = s.args[1:]
+	}
+	if s.inv, err = parse(rest); err != nil {
+		return 1, err
+	}
+	if s.cfg, err = config.Load(); err != nil {
+		return 1, err
+	}
+	path, err := lowlevel.Find(s.cfg.Runtimes)
+	if err != nil {
+		return 1, err
+	}
+	switch {
+	case s.inv.makesContainer():
+		if err := s.prepare(path); err != nil {
+			return 1, err
+		}
+	case s.inv.command == "features":
+		return s.features(path, rest)
+	}
+	if err := s.exec(path, append([]string{path}, rest...), os.Environ()); err != nil {
+		return 1, fmt.Errorf("exec %s: %w", path, err)
+	}
+	return 0, nil
+}
