@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -148,21 +147,6 @@ func (c containers) find(name string) (id string, err error) {
 	}
 	slices.Sort(match)
 	return "", fmt.Errorf("container id %q is not unique: %s", name, strings.Join(match, ", "))
-}
-
-// members returns the tasks of a container, its init first.
-func (c containers) members(id string, tasks []timens.Task) []timens.Task {
-	list := slices.DeleteFunc(slices.Clone(tasks), func(t timens.Task) bool { return c.of[t.PID] != id })
-	slices.SortFunc(list, func(a, b timens.Task) int {
-		switch c.init[id] {
-		case a.PID:
-			return -1
-		case b.PID:
-			return 1
-		}
-		return cmp.Compare(a.PID, b.PID)
-	})
-	return list
 }
 
 // ids lists the containers of tasks, in order, each once.

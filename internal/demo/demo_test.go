@@ -50,7 +50,7 @@ func TestTable(t *testing.T) {
 		{clock: "CLOCK_BOOTTIME", host: 842123456 * time.Microsecond, container: 841873456 * time.Microsecond, difference: -250 * time.Millisecond},
 	}
 	var b bytes.Buffer
-	writeTable(&b, "runc 1.5.2", append(rows, a.failed(errors.New("no space\nleft\n"))...))
+	writeTable(&b, "runc 1.5.2", append(rows, a.failed(errors.New("no space\nleft"))...))
 	golden(t, "table.txt", b.String())
 }
 

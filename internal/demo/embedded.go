@@ -66,7 +66,7 @@ func (e *embedded) start(ctx context.Context, dir, id string, stdio [3]*os.File)
 	if err := os.Chdir(dir); err != nil {
 		return nil, err
 	}
-	defer os.Chdir("/")
+	defer func() { _ = os.Chdir("/") }()
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: id, Spec: spec, NoNewKeyring: true})
 	if err != nil {
 		return nil, err
