@@ -139,7 +139,7 @@ func waitPOSIX(clock int32, deadline int64, sig unix.Signal) error {
 	if _, _, errno := unix.Syscall(unix.SYS_TIMER_CREATE, uintptr(clock), uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&id))); errno != 0 {
 		return fmt.Errorf("timer_create: %w", errno)
 	}
-	defer unix.Syscall(unix.SYS_TIMER_DELETE, uintptr(id), 0, 0)
+	defer func() { _, _, _ = unix.Syscall(unix.SYS_TIMER_DELETE, uintptr(id), 0, 0) }()
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(deadline)}
 	if _, _, errno := unix.Syscall6(unix.SYS_TIMER_SETTIME, uintptr(id), unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&spec)), 0, 0, 0); errno != 0 {
 		return fmt.Errorf("timer_settime: %w", errno)

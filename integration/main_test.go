@@ -1,0 +1,163 @@
+package integration
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// baseEnv names the folder of one run of the tests. It is set for the second
+// start of the test binary, inside its own namespaces.
+const baseEnv = "TIMENS_TEST_BASE"
+
+// base is that folder. It holds bin/ and a folder for each container.
+var base = os.Getenv(baseEnv)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var code int
+	var err error
+	switch {
+	case os.Geteuid() != 0 && os.Getenv(requireEnv) == "":
+		fmt.Println("SKIP: integration tests start containers and must run as root")
+	case os.Geteuid() != 0:
+		err = errors.New("integration tests must run as root")
+	case base == "":
+		code, err = outside()
+	default:
+		code, err = inside(m)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "integration: %v\n", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// outside builds what the tests run and starts them in new namespaces.
+func outside() (code int, err error) {
+	dir, err := os.MkdirTemp("", "timens-it-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	// Containers with users of their own look for their files here.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return 1, err
+	}
+	if err := build(filepath.Join(dir, "bin")); err != nil {
+		return 1, err
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), baseEnv+"="+dir)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID,
+		Pdeathsig:  unix.SIGKILL,
+	}
+	runtime.LockOSThread() // whose end Pdeathsig goes by
+	defer runtime.UnlockOSThread()
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}
+
+// build compiles the programs under test and the tests' own into dir.
+func build(dir string) error {
+	for _, b := range []struct {
+		name, module, pkg string
+		args, env         []string
+	}{
+		{name: "probe", pkg: "./cmd/probe", env: []string{"CGO_ENABLED=0"}},
+		{name: "embedded", pkg: "./cmd/embedded"},
+		{name: "timens-hook", module: "..", pkg: "./cmd/timens-hook", env: []string{"CGO_ENABLED=0"}},
+		{name: "timens-runc", module: "..", pkg: "./cmd/timens-runc", env: []string{"CGO_ENABLED=0"}},
+		{name: "timens-hook-kill", module: "..", pkg: "./cmd/timens-hook", args: []string{"-tags", "timens_testpoints"}, env: []string{"CGO_ENABLED=0"}},
+	} {
+		args := append([]string{"build", "-trimpath"}, b.args...)
+		cmd := exec.Command("go", append(args, "-o", filepath.Join(dir, b.name), b.pkg)...)
+		cmd.Dir = b.module
+		cmd.Env = append(os.Environ(), b.env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w\n%s", b.name, err, out)
+		}
+	}
+	return nil
+}
+
+// inside runs the tests as the first process of their own PID namespace.
+func inside(m *testing.M) (code int, err error) {
+	if err := prepareMounts(); err != nil {
+		return 1, err
+	}
+	if err := prepareUsers(); err != nil {
+		return 1, err
+	}
+	code = m.Run()
+	printMatrix()
+	return code, errors.Join(removeCgroups(), checkNothingLeft())
+}
+
+// unified is where cgroup2 is mounted beside cgroup v1 ("hybrid mode"), which
+// crun refuses.
+const unified = "/sys/fs/cgroup/unified"
+
+// prepareMounts makes every mount from here on private to the tests.
+func prepareMounts() error {
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mounting /proc: %w", err)
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
+		return fmt.Errorf("hiding /run: %w", err)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(unified, &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+		return nil //nolint:nilerr // no such mount: nothing to hide
+	}
+	if err := unix.Mount("tmpfs", unified, "tmpfs", 0, ""); err != nil {
+		return fmt.Errorf("hiding %s: %w", unified, err)
+	}
+	return nil
+}
+
+// checkNothingLeft looks for what no single test could have seen.
+func checkNothingLeft() error {
+	var errs []error
+	for { // what has ended and was given to us
+		if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.EINTR && pid <= 0 {
+			break
+		}
+	}
+	for _, pid := range processes() {
+		if pid != os.Getpid() {
+			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // gone is fine too
+			errs = append(errs, fmt.Errorf("process %d is left: %q", pid, line))
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, base) && !strings.Contains(line, usersDir) {
+			errs = append(errs, fmt.Errorf("mount is left: %s", line))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,89 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// matrix collects what was seen, feature by feature and stack by stack.
+var matrix = struct {
+	sync.Mutex
+	features []string
+	results  map[string]map[string]string
+}{results: map[string]map[string]string{}}
+
+// limits holds what is known not to work, by test name: the test has asserted
+// exactly that.
+var limits sync.Map
+
+// limit notes that a test passed by showing a limit that the documentation
+// tells of.
+func limit(t *testing.T, what string) {
+	t.Helper()
+	t.Log("known limit: " + what)
+	limits.Store(t.Name(), what)
+}
+
+// record enters the result of a finished test. Where several tests share a
+// feature, the worst stays.
+func record(t *testing.T, feature string, s stack) {
+	result := "yes"
+	if what, ok := limits.Load(t.Name()); ok {
+		result = what.(string)
+	}
+	switch {
+	case t.Failed():
+		result = "**FAILED**"
+	case t.Skipped():
+		result = "not tested"
+	}
+	matrix.Lock()
+	defer matrix.Unlock()
+	row := matrix.results[feature]
+	if row == nil {
+		row = map[string]string{}
+		matrix.results[feature] = row
+		matrix.features = append(matrix.features, feature)
+	}
+	if old, ok := row[s.String()]; !ok || old == "yes" || t.Failed() {
+		row[s.String()] = result
+	}
+}
+
+// printMatrix writes the table that the README shows to the file named by
+// TIMENS_MATRIX, or to standard output.
+func printMatrix() {
+	matrix.Lock()
+	defer matrix.Unlock()
+	if len(matrix.features) == 0 {
+		return
+	}
+	var b strings.Builder
+	b.WriteString("| |")
+	for _, s := range stacks() {
+		fmt.Fprintf(&b, " %s, %s |", s.mechanism, s.runtime.key)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(stacks())) + "\n")
+	for _, f := range matrix.features {
+		fmt.Fprintf(&b, "| %s |", f)
+		for _, s := range stacks() {
+			result, ok := matrix.results[f][s.String()]
+			if !ok {
+				result = "–"
+			}
+			fmt.Fprintf(&b, " %s |", result)
+		}
+		b.WriteString("\n")
+	}
+	path := os.Getenv("TIMENS_MATRIX")
+	if path == "" {
+		fmt.Print(b.String())
+		return
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		fmt.Fprintf(os.Stderr, "matrix: %v\n", err)
+	}
+}
