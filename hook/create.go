@@ -1,0 +1,106 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"oci-timens/internal/plan"
+	"oci-timens/spec"
+	"oci-timens/timens"
+)
+
+// createRuntime shifts the clocks of the container's init, which waits for this
+// hook to end.
+func createRuntime(a *asked) error {
+	p, err := timens.OpenProcess(a.state.Pid)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	restored, err := checkTracer(p)
+	if err != nil || restored {
+		return err
+	}
+	if err := p.CheckWaitingInit(); err != nil {
+		return err
+	}
+	host, err := timens.ReadHost()
+	if err != nil {
+		return err
+	}
+	init, err := initFacts(a, p, host)
+	if err != nil {
+		return err
+	}
+	ask := plan.Ask{Request: a.request, Annotations: a.annotations, Config: a.config, Host: host}
+	decided, err := plan.ForInit(ask, init)
+	if err != nil {
+		return err
+	}
+	for _, w := range decided.Warnings {
+		a.log.Warn(w)
+	}
+	if decided.Mechanism != plan.Remote {
+		a.log.Info(decided.Reason)
+		return nil
+	}
+	if err := timens.Inject(p, decided.Offsets); err != nil {
+		return err
+	}
+	a.log.Infof("process %d has offsets %v: %s", p.PID(), decided.Offsets, decided.Reason)
+	return nil
+}
+
+// checkTracer tells whether CRIU is restoring the process, which then is in a
+// time namespace that is right already. Under any other tracer it cannot be
+// given one, because a process has one tracer at most.
+func checkTracer(p *timens.Process) (restored bool, err error) {
+	pid, comm, err := p.Tracer()
+	if err != nil || pid == 0 {
+		return false, err
+	}
+	if comm == "criu" {
+		return true, nil
+	}
+	return false, fmt.Errorf("container init %d is being traced by process %d (%q), so its clocks cannot be set: start the container without a tracer that follows children", p.PID(), pid, comm)
+}
+
+// initFacts looks at what the waiting process has now.
+func initFacts(a *asked, p *timens.Process, host timens.Host) (plan.Init, error) {
+	init := plan.Init{Kernel: plan.Kernel{TimeNamespaces: timens.HaveTimeNamespaces(), ExecSwitch: timens.HaveExecSwitch()}}
+	var err error
+	if init.Threads, err = p.Threads(); err != nil {
+		return init, err
+	}
+	if init.Current, err = p.Offsets(); err != nil {
+		return init, err
+	}
+	theirs, err := p.Namespaces()
+	if err != nil {
+		return init, err
+	}
+	mine, err := timens.ReadNamespaces(os.Getpid())
+	if err != nil {
+		return init, err
+	}
+	if init.Private = theirs.ForChildren != mine.ForChildren; init.Private {
+		// Some runtime or engine made it. What config.json says tells whether the
+		// offsets are an answer to the same annotations.
+		init.Spec, err = timeSpec(a.state.Bundle)
+	}
+	return init, err
+}
+
+func timeSpec(bundle string) (spec.TimeSpec, error) {
+	file, doc, err := spec.OpenFile(bundle, "config.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return spec.TimeSpec{}, nil // libcontainer needs none
+	}
+	if err != nil {
+		return spec.TimeSpec{}, err
+	}
+	defer file.Close()
+	return doc.Time()
+}

@@ -1,0 +1,164 @@
+package hook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"oci-timens/internal/lowlevel"
+	"oci-timens/internal/plan"
+	"oci-timens/spec"
+	"oci-timens/timens"
+)
+
+// newTime is the time namespace in runc's own config (libcontainer/configs,
+// NEWTIME in namespaces_linux.go).
+const newTime = "NEWTIME"
+
+// poststart makes `runc exec` join the time namespace that createRuntime gave the
+// container. runc joins the types of namespaces that the config in its state.json
+// lists; that file exists once the container has been created, and from then on
+// keeps what is added through pause, resume and update. crun joins whatever init
+// is in, and has no state.json.
+func poststart(a *asked) error {
+	theirs, err := timens.ReadNamespaces(a.state.Pid)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a container that has ended by now has nobody to join it
+	}
+	if err != nil {
+		return err
+	}
+	mine, err := timens.ReadNamespaces(os.Getpid())
+	if err != nil {
+		return err
+	}
+	// Not theirs.Time: runc runs this stage when it has told init to exec, which may
+	// not have done so yet.
+	if theirs.ForChildren == mine.ForChildren {
+		return nil // it was let go with the host's clocks, as the policy wants
+	}
+	runtime, dir, err := findState(a)
+	if err != nil || dir == "" {
+		return err
+	}
+	return joinOnExec(a, runtime, dir)
+}
+
+// findState looks for the directory in which the runc that runs this hook keeps
+// the container's state.json: an ancestor's --root, or its default. It returns ""
+// when there is none, as with crun.
+func findState(a *asked) (runtime timens.Ancestor, dir string, err error) {
+	ancestors, err := timens.Ancestors()
+	if err != nil {
+		return runtime, "", err
+	}
+	for _, runtime := range ancestors {
+		roots, err := stateRoots(runtime)
+		if err != nil {
+			return runtime, "", err
+		}
+		for _, root := range roots {
+			dir := filepath.Join(root, a.state.ID)
+			if ours, err := isStateOf(dir, a.state.Pid); err != nil || ours {
+				return runtime, dir, err
+			}
+		}
+	}
+	return runtime, "", nil
+}
+
+// stateRoots returns where a runc keeps its containers: --root, else
+// $XDG_RUNTIME_DIR/runc where it is rootless, else /run/runc (runc 1.5.2, main.go
+// and rootless_linux.go).
+func stateRoots(runtime timens.Ancestor) ([]string, error) {
+	if root, ok := rootOption(runtime.Argv); ok {
+		abs, err := runtime.Abs(root)
+		return []string{abs}, err
+	}
+	roots := []string{"/run/runc"}
+	xdg, err := runtime.Getenv("XDG_RUNTIME_DIR")
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, nil // not a process of this user, hence not the runtime
+	}
+	if xdg != "" {
+		roots = append([]string{filepath.Join(xdg, "runc")}, roots...)
+	}
+	return roots, err
+}
+
+// rootOption finds --root in a runc command line.
+func rootOption(argv []string) (string, bool) {
+	for i, arg := range argv[min(1, len(argv)):] {
+		name, value, joined := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		if name != "-root" && !(name == "root" && strings.HasPrefix(arg, "-")) {
+			continue
+		}
+		if joined {
+			return value, true
+		}
+		if i+2 < len(argv) {
+			return argv[i+2], true
+		}
+	}
+	return "", false
+}
+
+// isStateOf tells whether dir holds the state.json of the container whose init is
+// pid.
+func isStateOf(dir string, pid int) (bool, error) {
+	file, doc, err := spec.OpenFile(dir, "state.json")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	raw, ok, err := doc.Get("init_process_pid")
+	return ok && string(raw) == fmt.Sprint(pid), err
+}
+
+// joinOnExec adds the time namespace to a state.json, if this runc's exec can join
+// one.
+func joinOnExec(a *asked, runtime timens.Ancestor, dir string) error {
+	file, doc, err := spec.OpenFile(dir, "state.json")
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	has, err := listsTime(doc)
+	if err != nil || has {
+		return err
+	}
+	version, err := lowlevel.Identify(runtime.Exe())
+	if err != nil {
+		return err
+	}
+	// What can set offsets can join: before 1.2.0 runc's exec passes over a type of
+	// namespace that it does not know, and from there to 1.2.5 it fails on this one.
+	if r := (plan.Runtime{Name: version.Name, Version: version.Version}); !r.Native() {
+		a.log.Warnf("%v cannot join a time namespace: what it execs in this container has the host's clocks", r)
+		return nil
+	}
+	if err := doc.Append(map[string]string{"type": newTime, "path": ""}, "config", "namespaces"); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(dir, "state.json"), err)
+	}
+	return file.Replace(doc)
+}
+
+func listsTime(state *spec.Document) (bool, error) {
+	raw, _, err := state.Get("config", "namespaces")
+	if err != nil {
+		return false, err
+	}
+	var list []struct{ Type string }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return false, fmt.Errorf("config.namespaces: %w", err)
+	}
+	return slices.ContainsFunc(list, func(ns struct{ Type string }) bool { return ns.Type == newTime }), nil
+}
