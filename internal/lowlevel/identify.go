@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,10 +22,11 @@ const versionTimeout = 10 * time.Second
 
 // Identify asks the program at path what it is, by `path --version`. Answers are
 // kept in /run/oci-timens or $XDG_RUNTIME_DIR/oci-timens for as long as the
-// program's file is the same; where neither can be used it is asked each time.
-func Identify(path string) (Runtime, error) { return identify(path, cacheDirs()) }
+// program's file is the same. A script is asked each time, because what it runs
+// may change, and so is every program where neither directory can be used.
+func Identify(path string) (Runtime, error) { return identify(path, cacheDirs(), ask) }
 
-func identify(path string, dirs []string) (Runtime, error) {
+func identify(path string, dirs []string, ask func(string) (name, version string, err error)) (Runtime, error) {
 	id, err := idOf(path)
 	if err != nil {
 		return Runtime{}, fmt.Errorf("low-level runtime: %w", err)
@@ -38,7 +41,7 @@ func identify(path string, dirs []string) (Runtime, error) {
 		return Runtime{}, err
 	}
 	// Somebody may have upgraded it in between; then nobody knows who answered.
-	if again, err := idOf(path); err == nil && again == id {
+	if again, err := idOf(path); err == nil && again == id && !isScript(path) {
 		c.put(id, name, version)
 	}
 	return Runtime{path, name, version}, nil
@@ -74,6 +77,17 @@ func ask(path string) (name, version string, err error) {
 func firstLine(b []byte) string {
 	s, _, _ := strings.Cut(string(b[:min(len(b), 256)]), "\n")
 	return s
+}
+
+func isScript(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	var magic [2]byte
+	_, err = io.ReadFull(f, magic[:])
+	return err != nil || string(magic[:]) == "#!"
 }
 
 // fileID changes when a file is replaced or written to: nobody but root can set
