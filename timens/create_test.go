@@ -72,16 +72,14 @@ func TestCreate(t *testing.T) {
 	if ns.Offsets() != want {
 		t.Errorf("got %v", ns.Offsets())
 	}
-	// A child of nsenter is in it; a shell's own process would do as well.
-	cmd := exec.Command("nsenter", "--time=/proc/self/fd/3", "/proc/self/exe")
-	if _, err := exec.LookPath("nsenter"); err != nil {
-		t.Skip(err)
-	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Args[2] = exe
+	if help, _ := exec.Command("nsenter", "--help").CombinedOutput(); !strings.Contains(string(help), "--time") {
+		t.Skip("no nsenter here that knows time namespaces (util-linux 2.36)")
+	}
+	cmd := exec.Command("nsenter", "--time=/proc/self/fd/3", exe)
 	cmd.Env = append(os.Environ(), "TIMENS_TEST_ROLE=clocks")
 	cmd.ExtraFiles = []*os.File{ns.File()}
 	cmd.Stderr = os.Stderr

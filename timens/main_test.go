@@ -2,10 +2,12 @@ package timens
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -72,12 +74,21 @@ func waitInRead() {
 	execReport()
 }
 
-// waitInUserMode computes until a file goes away, and checks that its registers
-// were its own all along.
-func waitInUserMode() {
+// told tells when a byte has come, read by another thread.
+func told() *atomic.Bool {
+	var done atomic.Bool
+	go func() {
+		os.Stdin.Read(make([]byte, 1))
+		done.Store(true)
+	}()
 	fmt.Println("ready")
+	return &done
+}
+
+// waitInUserMode computes, and checks that its registers were its own all along.
+func waitInUserMode() {
 	var a, b uint64 = 1, 1
-	for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); {
+	for done := told(); !done.Load(); {
 		for range 1 << 16 {
 			a, b = a*6364136223846793005+1442695040888963407, b*6364136223846793005+1442695040888963407
 		}
@@ -90,9 +101,8 @@ func waitInUserMode() {
 
 // waitBetweenCalls makes short system calls all the time.
 func waitBetweenCalls() {
-	fmt.Println("ready")
 	pid := os.Getpid()
-	for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); {
+	for done := told(); !done.Load(); {
 		if got, _, _ := syscall.RawSyscall(syscall.SYS_GETPID, 0, 0, 0); int(got) != pid {
 			fatal(fmt.Errorf("getpid: %d", got))
 		}
@@ -117,6 +127,17 @@ func requireRoot(t *testing.T) {
 		t.Fatal("not root")
 	}
 	t.Skip("needs root")
+}
+
+// requireExecSwitch skips where the victims, Go programs with many threads, cannot
+// be moved: TestEnter is for those kernels.
+func requireExecSwitch(t *testing.T) {
+	t.Helper()
+	if err := HaveExecSwitch(); errors.Is(err, ErrNotSupported) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func offset(t *testing.T, s string) Offset {
