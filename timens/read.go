@@ -108,9 +108,15 @@ func ReadNamespaces(pid int) (Namespaces, error) {
 	if err != nil {
 		return Namespaces{}, err
 	}
-	return readNamespaces(dir, strconv.Itoa(pid)+"/")
+	ns, err := readNamespaces(dir, strconv.Itoa(pid)+"/")
+	if err != nil {
+		return Namespaces{}, fmt.Errorf("task %d: %w", pid, err)
+	}
+	return ns, nil
 }
 
+// readNamespaces reads the links in a task's directory. Whoever calls it adds which
+// task that is to an error.
 func readNamespaces(dir int, prefix string) (ns Namespaces, err error) {
 	if ns.Time, err = namespaceID(dir, prefix+"ns/time"); err != nil {
 		return Namespaces{}, err
@@ -123,7 +129,7 @@ func readNamespaces(dir int, prefix string) (ns Namespaces, err error) {
 func namespaceID(dir int, name string) (NamespaceID, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, name, &st, 0); err != nil {
-		return NamespaceID{}, &os.PathError{Op: "stat", Path: filepath.Join("/proc", name), Err: err}
+		return NamespaceID{}, &os.PathError{Op: "stat", Path: name, Err: err}
 	}
 	return NamespaceID{uint64(st.Dev), st.Ino}, nil
 }

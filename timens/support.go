@@ -34,12 +34,15 @@ type Support struct {
 	Ptrace         error
 }
 
-// Probe tries everything, by doing it where that is possible. It starts and ends
+// Probe tries everything, by doing it where this process may. It starts and ends
 // short-lived processes that run no instruction of their own.
 func Probe() Support {
 	s := Support{TimeNamespaces: HaveTimeNamespaces(), Ptrace: HavePtrace()}
 	if s.ExecSwitch = s.TimeNamespaces; s.ExecSwitch == nil {
 		s.ExecSwitch = tryExecSwitch()
+	}
+	if s.ExecSwitch != nil && !errors.Is(s.ExecSwitch, ErrNotSupported) {
+		s.ExecSwitch = HaveExecSwitch() // without privilege, the version may tell
 	}
 	return s
 }
