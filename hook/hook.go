@@ -93,12 +93,16 @@ func run(stdin io.Reader, f func(*asked) error) error {
 	if plan.Nothing(request, cfg) {
 		return nil
 	}
-	log, closer, err := logging.New(cfg)
-	if err != nil {
-		return err
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	if l, closer, err := logging.New(cfg); err == nil { // clocks do not depend on a log
+		defer closer.Close()
+		log = l
 	}
-	defer closer.Close()
 	a := &asked{state, annotations, request, cfg, log.WithField("container", state.ID)}
+	for _, note := range request.Notes {
+		a.log.Warn(note)
+	}
 	if err := f(a); err != nil {
 		a.log.Error(err)
 		return err

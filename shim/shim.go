@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"oci-timens/config"
+	"oci-timens/internal/edit"
 	"oci-timens/internal/lowlevel"
 )
 
@@ -30,7 +31,7 @@ import (
 // were blocked which end a process (initsig and blockableSig in Go's runtime).
 func Main(args []string) int {
 	s := &shim{
-		args: args, stdout: os.Stdout, stderr: os.Stderr, facts: host{},
+		args: args, stdout: os.Stdout, stderr: os.Stderr, facts: edit.Host,
 		// syscall.Exec, because it gives back the limit of open files that Go's
 		// start has raised (origRlimitNofile).
 		exec: syscall.Exec,
@@ -42,7 +43,7 @@ func Main(args []string) int {
 type shim struct {
 	args           []string
 	stdout, stderr io.Writer
-	facts          facts
+	facts          func(runtime string) edit.Facts
 	exec           func(path string, argv, env []string) error
 
 	inv *invocation
@@ -75,7 +76,7 @@ func (s *shim) try() (status int, err error) {
 	}
 	switch {
 	case s.inv.makesContainer():
-		if err := s.prepare(path); err != nil {
+		if err := s.prepare(s.facts(path)); err != nil {
 			return 1, err
 		}
 	case s.inv.command == "features":

@@ -93,18 +93,6 @@ func TestExecFails(t *testing.T) {
 	}
 }
 
-func TestFindHook(t *testing.T) {
-	w := newWorld(t, "", "")
-	w.write(t, "a/timens-hook", "", 0o644) // not executable
-	w.write(t, "b/timens-hook", "", 0o755)
-	if got := findHook([]string{w.dir + "/no", w.dir + "/a", w.dir + "/b"}); got != w.dir+"/b/timens-hook" {
-		t.Errorf("found %q", got)
-	}
-	if got := findHook([]string{w.dir + "/a"}); got != "" {
-		t.Errorf("found %q", got)
-	}
-}
-
 func TestFeatures(t *testing.T) {
 	tests := []struct{ script, stdout string }{
 		{`echo '{ "hooks": [] }'`, `{ "hooks": [], "potentiallyUnsafeConfigAnnotations": ["io.timens."] }` + "\n"},

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oci-timens/config"
-	"oci-timens/internal/lowlevel"
+	"oci-timens/internal/edit"
 	"oci-timens/internal/plan"
 	"oci-timens/timens"
 )
@@ -25,16 +25,16 @@ type fakeFacts struct {
 	asked         *int // how often it was asked for anything
 }
 
-func (f fakeFacts) identify(path string) (lowlevel.Runtime, error) {
+func (f fakeFacts) Runtime() (plan.Runtime, error) {
 	*f.asked++
 	if f.name == "" {
-		return lowlevel.Runtime{}, errors.New("no answer")
+		return plan.Runtime{}, errors.New("no answer")
 	}
-	return lowlevel.Runtime{Path: path, Name: f.name, Version: f.version}, nil
+	return plan.Runtime{Name: f.name, Version: f.version}, nil
 }
-func (f fakeFacts) kernel(plan.Runtime) plan.Kernel { *f.asked++; return f.k }
-func (f fakeFacts) hook() string                    { return f.hookPath }
-func (f fakeFacts) clocks() (timens.Host, error) {
+func (f fakeFacts) Kernel(plan.Runtime) plan.Kernel { *f.asked++; return f.k }
+func (f fakeFacts) Hook() string                    { return f.hookPath }
+func (f fakeFacts) Clocks() (timens.Host, error) {
 	*f.asked++
 	return timens.Host{Clocks: timens.Clocks{Monotonic: 60 * time.Second, Boottime: 100 * time.Second}}, nil
 }
@@ -90,7 +90,8 @@ func (w *world) run(args ...string) int {
 		args[i] = strings.ReplaceAll(args[i], "@", w.bundle)
 	}
 	s := &shim{
-		args: append([]string{"timens-runc"}, args...), stdout: &w.stdout, stderr: &w.stderr, facts: w.facts,
+		args: append([]string{"timens-runc"}, args...), stdout: &w.stdout, stderr: &w.stderr,
+		facts: func(string) edit.Facts { return w.facts },
 		exec: func(path string, argv, env []string) error {
 			w.execs = append(w.execs, append([]string{path}, argv...))
 			return w.execErr

@@ -62,8 +62,8 @@ func gather() facts {
 	f := facts{
 		support:    timens.Probe(),
 		configPath: config.Path(),
-		hook:       companion("timens-hook"),
-		shim:       companion("timens-runc"),
+		hook:       lowlevel.Companion("timens-hook"),
+		shim:       lowlevel.Companion("timens-runc"),
 	}
 	if e := f.support.ExecSwitch; e != nil && !errors.Is(e, timens.ErrNotSupported) {
 		f.support.ExecSwitch = timens.HaveExecSwitch() // what cannot be tried may still be known

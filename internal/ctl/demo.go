@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/internal/demo"
+	"oci-timens/internal/lowlevel"
 )
 
 func demoCommand() *cli.Command {
@@ -34,7 +35,7 @@ func demoCommand() *cli.Command {
 			ctx, stop := signal.NotifyContext(ctx, os.Interrupt, unix.SIGTERM, unix.SIGHUP)
 			defer stop()
 			err = demo.Run(ctx, demo.Options{
-				Hook: companion("timens-hook"), Shim: companion("timens-runc"), Runtimes: runtimes, Out: out, Err: errw,
+				Hook: lowlevel.Companion("timens-hook"), Shim: lowlevel.Companion("timens-runc"), Runtimes: runtimes, Out: out, Err: errw,
 			})
 			if errors.Is(err, demo.ErrSaid) {
 				return exitStatus(1)

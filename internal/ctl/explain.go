@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v3"
 
 	"oci-timens/config"
+	"oci-timens/internal/edit"
 	"oci-timens/internal/lowlevel"
 	"oci-timens/internal/plan"
 	"oci-timens/spec"
@@ -55,14 +55,6 @@ type explanation struct {
 	changes  []change
 }
 
-// situation is what a decision depends on besides the bundle.
-type situation struct {
-	config *config.Config
-	host   timens.Host
-	kernel plan.Kernel
-	hook   string
-}
-
 func explain(dir, runtimePath string) (*explanation, error) {
 	cfg, err := config.Load()
 	if err != nil {
@@ -72,79 +64,21 @@ func explain(dir, runtimePath string) (*explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := timens.ReadHost()
-	if err != nil {
-		return nil, err
-	}
 	f, doc, err := spec.OpenFile(dir, "config.json")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	e := &explanation{bundle: dir, runtime: runtime, defaults: cfg.Defaults}
-	return e, e.decide(doc, situation{
-		config: cfg, host: host, hook: companion("timens-hook"),
-		kernel: plan.Kernel{TimeNamespaces: timens.HaveTimeNamespaces(), ExecSwitch: timens.HaveExecSwitch()},
-	})
+	return e, e.decide(doc, cfg, edit.Host(runtime.Path))
 }
 
-// decide asks what the shim asks. A refusal is a result, not an error.
-func (e *explanation) decide(doc *spec.Document, s situation) error {
-	annotations, err := doc.Annotations()
-	if err != nil {
-		return err
-	}
-	if e.request, e.refusal = spec.ParseAnnotations(annotations); e.refusal != nil {
-		return nil
-	}
-	bundle := plan.Bundle{
-		Runtime:  plan.Runtime{Name: e.runtime.Name, Version: e.runtime.Version},
-		HookPath: s.hook,
-		Kernel:   s.kernel,
-	}
-	if bundle.Time, e.refusal = doc.Time(); e.refusal != nil {
-		return nil
-	}
-	if bundle.NewPID, err = isNew(doc, string(specs.PIDNamespace)); err != nil {
-		return err
-	}
-	if bundle.NewUser, err = isNew(doc, string(specs.UserNamespace)); err != nil {
-		return err
-	}
-	ask := plan.Ask{Request: e.request, Annotations: annotations, Config: s.config, Host: s.host}
-	if e.plan, e.refusal = plan.ForBundle(ask, bundle); e.refusal != nil {
-		return nil
-	}
-	return e.apply(doc, s.hook)
-}
-
-// isNew reports whether config.json asks for a new namespace of a type.
-func isNew(doc *spec.Document, typ string) (bool, error) {
-	present, path, err := doc.Namespace(typ)
-	return present && path == "", err
-}
-
-// apply makes the plan's edit on the document in memory and notes what changed.
-// The shim's hooks get its own PATH and TIMENS_CONFIG too, which an engine sets.
-func (e *explanation) apply(doc *spec.Document, hook string) error {
+// decide does what the shim does, in memory. A refusal is a result, not an error.
+func (e *explanation) decide(doc *spec.Document, cfg *config.Config, facts edit.Facts) error {
 	before := bytes.Clone(doc.Bytes())
-	switch e.plan.Mechanism {
-	case plan.Native:
-		if e.refusal = doc.SetTime(e.plan.Offsets); e.refusal != nil {
-			return nil
-		}
-	case plan.Hooks:
-		stages := []string{"createRuntime"}
-		if e.runtime.Name == "runc" {
-			stages = append(stages, "poststart")
-		}
-		for _, stage := range stages {
-			h := specs.Hook{Path: hook, Args: []string{"timens-hook", stage}}
-			if e.refusal = doc.AddHook(stage, h); e.refusal != nil {
-				return nil
-			}
-		}
-	}
+	var r edit.Result
+	r, e.refusal = edit.Edit(doc, cfg, facts)
+	e.request, e.plan = r.Request, r.Plan
 	var err error
 	e.changes, err = changes(before, doc.Bytes())
 	return err

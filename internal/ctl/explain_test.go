@@ -16,10 +16,28 @@ import (
 	"oci-timens/timens"
 )
 
+// situation is a host of one's own, up two hours.
+type situation struct {
+	config  *config.Config
+	runtime lowlevel.Runtime
+	kernel  plan.Kernel
+	hook    string
+}
+
+func (s situation) Runtime() (plan.Runtime, error) {
+	return plan.Runtime{Name: s.runtime.Name, Version: s.runtime.Version}, nil
+}
+func (s situation) Kernel(plan.Runtime) plan.Kernel { return s.kernel }
+func (s situation) Hook() string                    { return s.hook }
+func (s situation) Clocks() (timens.Host, error) {
+	return timens.Host{Clocks: timens.Clocks{Monotonic: time.Hour, Boottime: 2 * time.Hour}}, nil
+}
+
 const usual = `"linux":{"namespaces":[{"type":"pid"},{"type":"mount"}]}`
 
 // What explain says of bundles, and that it leaves them alone.
 func TestExplain(t *testing.T) {
+	t.Setenv("PATH", "/bin") // which the hook gets
 	denying := config.Default()
 	denying.Policy.Clocks = []timens.Clock{timens.Boottime}
 	byDefault := config.Default()
@@ -31,7 +49,7 @@ func TestExplain(t *testing.T) {
 	for _, tt := range []struct {
 		name, json string
 		runtime    lowlevel.Runtime
-		situation
+		situation  situation
 	}{
 		{"nothing asked", `{` + usual + `}`, runc15, situation{}},
 		{"native", `{"annotations":{"io.timens.monotonic":"+36h","io.timens.boottime":"-0.5s"},` + usual + `}`, runc15, situation{}},
@@ -45,10 +63,10 @@ func TestExplain(t *testing.T) {
 		{"crun's key", `{"annotations":{"run.oci.timens_offset":"boottime 5 0"},` + usual + `}`, runc15, situation{}},
 		{"joins", `{"annotations":{"io.timens.monotonic":"+36h"},"linux":{"namespaces":[{"type":"time","path":"/proc/7/ns/time"}]}}`, runc15, situation{}},
 	} {
-		if tt.config == nil {
-			tt.config = config.Default()
+		tt.situation.runtime = tt.runtime
+		if tt.situation.config == nil {
+			tt.situation.config = config.Default()
 		}
-		tt.host = timens.Host{Clocks: timens.Clocks{Monotonic: time.Hour, Boottime: 2 * time.Hour}}
 		dir := t.TempDir()
 		path := filepath.Join(dir, "config.json")
 		if err := os.WriteFile(path, []byte(tt.json), 0o600); err != nil {
@@ -58,8 +76,8 @@ func TestExplain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := explanation{bundle: "BUNDLE", runtime: tt.runtime, defaults: tt.config.Defaults}
-		err = errors.Join(e.decide(doc, tt.situation), f.Close())
+		e := explanation{bundle: "BUNDLE", runtime: tt.runtime, defaults: tt.situation.config.Defaults}
+		err = errors.Join(e.decide(doc, tt.situation.config, tt.situation), f.Close())
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}

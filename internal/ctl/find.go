@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -9,27 +8,8 @@ import (
 	"oci-timens/internal/lowlevel"
 )
 
-// places are where programs of ours are looked for after this one's directory:
-// where the shim looks for the hook, too.
-var places = []string{"/usr/libexec/oci/hooks.d", "/usr/local/libexec/oci/hooks.d", "/usr/bin", "/usr/local/bin"}
-
-// whereFound says where companion looks.
-var whereFound = "it is looked for beside timensctl and in " + strings.Join(places, ", ")
-
-// companion finds a program of ours, and returns "" when there is none.
-func companion(program string) string {
-	dirs := places
-	if self, err := os.Executable(); err == nil {
-		dirs = append([]string{filepath.Dir(self)}, dirs...)
-	}
-	for _, d := range dirs {
-		path := filepath.Join(d, program)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
-			return path
-		}
-	}
-	return ""
-}
+// whereFound says where lowlevel.Companion looks.
+var whereFound = "it is looked for beside timensctl and in " + strings.Join(lowlevel.CompanionDirs, ", ")
 
 // findRuntimes identifies every candidate that is there, each program once.
 func findRuntimes(candidates []string) (list []lowlevel.Runtime, errs []error) {

@@ -1,0 +1,132 @@
+// Package edit is the way of a config.json from the annotations in it to the
+// edited document: what is asked, what is decided, what changes. The shim and
+// whoever else holds a config.json before the low-level runtime reads it go it.
+//
+// Where the document comes from and goes to does not belong here, nor does how
+// decisions are made: that is package plan.
+package edit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"oci-timens/config"
+	"oci-timens/internal/plan"
+	"oci-timens/spec"
+	"oci-timens/timens"
+)
+
+// Facts is what a decision needs to know of the host. Nothing is asked while no
+// container asks for clocks.
+type Facts interface {
+	Runtime() (plan.Runtime, error)
+	// Kernel may leave out, as yes, what does not matter to the runtime: on old
+	// kernels the answer takes a process.
+	Kernel(plan.Runtime) plan.Kernel
+	Clocks() (timens.Host, error)
+	Hook() string // path of timens-hook, or ""
+}
+
+// Result says what was asked and decided. Request is set as far as it was
+// understood when there was an error.
+type Result struct {
+	Request spec.Request
+	Plan    plan.Plan
+}
+
+// Edit changes doc so that the container gets the clocks that it asks for. An
+// error is a refusal: the container must not start. The document is then
+// unchanged.
+func Edit(doc *spec.Document, cfg *config.Config, f Facts) (r Result, err error) {
+	annotations, err := doc.Annotations()
+	if err != nil {
+		return r, err
+	}
+	if r.Request, err = spec.ParseAnnotations(annotations); err != nil {
+		return r, err
+	}
+	if plan.Nothing(r.Request, cfg) {
+		r.Plan.Reason = "no clock is asked for"
+		return r, nil
+	}
+	a := plan.Ask{Request: r.Request, Annotations: annotations, Config: cfg}
+	b, err := bundle(doc, f)
+	if err != nil {
+		return r, err
+	}
+	if !errors.Is(b.Kernel.TimeNamespaces, timens.ErrNotSupported) {
+		if a.Host, err = f.Clocks(); err != nil {
+			return r, fmt.Errorf("the clocks of this host: %w", err)
+		}
+	}
+	if r.Plan, err = plan.ForBundle(a, b); err != nil {
+		return r, err
+	}
+	return r, apply(r.Plan, b, doc)
+}
+
+// bundle collects what the plan depends on.
+func bundle(doc *spec.Document, f Facts) (b plan.Bundle, err error) {
+	if b.Runtime, err = f.Runtime(); err != nil {
+		return b, err
+	}
+	if !b.Runtime.Native() {
+		b.HookPath = f.Hook()
+	}
+	b.Kernel = f.Kernel(b.Runtime)
+	if b.Time, err = doc.Time(); err != nil {
+		return b, err
+	}
+	if b.NewPID, err = isNew(doc, specs.PIDNamespace); err != nil {
+		return b, err
+	}
+	b.NewUser, err = isNew(doc, specs.UserNamespace)
+	return b, err
+}
+
+// isNew reports whether the container gets a new namespace of a type.
+func isNew(doc *spec.Document, typ specs.LinuxNamespaceType) (bool, error) {
+	present, path, err := doc.Namespace(string(typ))
+	return present && path == "", err
+}
+
+// apply does what the plan says in doc.
+func apply(p plan.Plan, b plan.Bundle, doc *spec.Document) error {
+	switch p.Mechanism {
+	case plan.Native:
+		return doc.SetTime(p.Offsets)
+	case plan.Hooks:
+		stages := []string{"createRuntime"}
+		if b.Runtime.Name == "runc" {
+			stages = append(stages, "poststart") // without which runc exec sees the host's clocks
+		}
+		for _, stage := range stages {
+			h := specs.Hook{Path: b.HookPath, Args: []string{"timens-hook", stage}, Env: hookEnv()}
+			if err := doc.AddHook(stage, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hookEnv is the environment of the hooks, which runtimes start with nothing
+// else: the hook has to read the configuration that was read here.
+func hookEnv() []string {
+	var env []string
+	if v, ok := os.LookupEnv("PATH"); ok {
+		env = append(env, "PATH="+v)
+	}
+	if v := os.Getenv(config.EnvPath); v != "" {
+		// The hook is run in another directory.
+		if abs, err := filepath.Abs(v); err == nil {
+			v = abs
+		}
+		env = append(env, config.EnvPath+"="+v)
+	}
+	return env
+}

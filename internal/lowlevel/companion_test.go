@@ -1,0 +1,25 @@
+package lowlevel
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestCompanion(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"a": 0o644, "b": 0o755} { // a's is not executable
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name, "timens-hook"), nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := companionIn([]string{dir + "/no", dir + "/a", dir + "/b"}, "timens-hook"); got != dir+"/b/timens-hook" {
+		t.Errorf("found %q", got)
+	}
+	if got := companionIn([]string{dir + "/a"}, "timens-hook"); got != "" {
+		t.Errorf("found %q", got)
+	}
+}
