@@ -3,7 +3,7 @@
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
-RUNS     ?= 100
+RUNS     ?= 200
 
 # Tools are built once for each version, below .tools.
 RUNC_VERSION := $(shell sed -n 's|^.*opencontainers/runc v\([^ ]*\).*|\1|p' integration/go.mod)
@@ -68,7 +68,7 @@ matrix: integration ## the same, and print the matrix
 	@cat dist/matrix.md
 
 .PHONY: bench
-bench: build $(RUNC) ## what hook and shim cost, as root: RUNS=100
+bench: build $(RUNC) ## what hook and shim cost, as root: RUNS=200
 	cd integration && $(GO) run ./bench -runs $(RUNS) -bin $(CURDIR)/bin -runc $(CURDIR)/$(RUNC)
 
 .PHONY: lint

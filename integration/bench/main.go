@@ -33,8 +33,16 @@ func main() {
 	var b bench
 	flag.StringVar(&b.bin, "bin", "../bin", "where timens-hook and timens-runc are")
 	flag.StringVar(&b.runc, "runc", "../.tools/runc-1.5.2", "the low-level runtime")
-	flag.IntVar(&b.runs, "runs", 100, "rounds")
+	flag.IntVar(&b.runs, "runs", 200, "rounds")
 	flag.Parse()
+	for _, path := range []*string{&b.bin, &b.runc} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+			os.Exit(1)
+		}
+		*path = abs
+	}
 	b.dir = os.Getenv(dirEnv)
 	run := b.outside
 	if b.dir != "" {
@@ -55,7 +63,7 @@ func (b *bench) outside() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	for _, name := range []string{"noop", "noopwrap", "rss", "probe"} {
+	for _, name := range []string{"noop", "noopwrap", "measure", "probe"} {
 		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.own(name), "./cmd/"+name)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {

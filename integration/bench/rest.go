@@ -6,9 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
+	"time"
 
 	"oci-timens/internal/probe"
 )
@@ -22,81 +20,71 @@ const (
 // memory prints the most that each program ever needed.
 func (b *bench) memory() error {
 	hook, shim := filepath.Join(b.bin, "timens-hook"), filepath.Join(b.bin, "timens-runc")
+	first, second := []string{hook, "createRuntime"}, []string{hook, "poststart"}
+	ways := []*way{
+		{name: "timens-hook createRuntime, nothing asked", runtime: b.runc, hooks: [][]string{first}, alone: true},
+		{name: "timens-hook createRuntime, both clocks", runtime: b.runc, hooks: [][]string{first}, asks: true, alone: true},
+		{name: "timens-hook poststart, both clocks", runtime: b.runc, hooks: [][]string{first, second}, asks: true, alone: true},
+		// The shim becomes the runtime: one that does nothing lets it be seen.
+		{name: "timens-runc, nothing asked", runtime: shim, lowLevel: b.own("noop")},
+		{name: "timens-runc, both clocks", runtime: shim, lowLevel: b.own("noop"), asks: true},
+	}
 	fmt.Print("| peak memory | | goal |\n|---|---|---|\n")
-	for _, m := range []struct {
-		name string
-		hook string // stage
-		asks bool
-	}{
-		{"timens-hook createRuntime, nothing asked", "createRuntime", false},
-		{"timens-hook createRuntime, both clocks", "createRuntime", true},
-		{"timens-hook poststart, both clocks", "poststart", true},
-		{"timens-runc, nothing asked", "", false},
-		{"timens-runc, both clocks", "", true},
-	} {
-		file := filepath.Join(b.dir, "rss")
-		w := &way{name: m.name, runtime: b.runc, asks: m.asks, bundle: filepath.Join(b.dir, "memory")}
-		inner := *b
-		switch m.hook {
-		case "createRuntime":
-			w.hooks = [][]string{{b.own("rss"), file, hook, m.hook}}
-		case "poststart":
-			w.hooks = [][]string{{hook, "createRuntime"}, {b.own("rss"), file, hook, m.hook}}
-		default:
-			// The shim becomes the runtime: a runtime that does nothing leaves its
-			// own memory to be seen.
-			inner.runc = b.own("noop")
-			w.runtime = shim
-		}
+	for _, w := range ways {
+		w.bundle = filepath.Join(b.dir, "memory")
+		most := int64(0)
 		for range memoryRuns {
-			if err := inner.startMeasured(w, file, m.hook == ""); err != nil {
+			if err := b.startMeasured(w); err != nil {
 				return err
 			}
+			m, err := readMeasured(w)
+			if err != nil {
+				return err
+			}
+			most = max(most, m.memory)
 		}
-		most, err := largest(file)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("| %s | %.1f MiB | ≤ %d MiB %s |\n", m.name, float64(most)/1024, memoryGoal>>10, tick(most <= memoryGoal))
+		fmt.Printf("| %s | %.1f MiB | ≤ %d MiB %s |\n", w.name, float64(most)/1024, memoryGoal>>10, tick(most <= memoryGoal))
 	}
 	fmt.Println()
 	return nil
 }
 
-// startMeasured starts a container; the hooks measure themselves, the shim is
-// measured from outside.
-func (b *bench) startMeasured(w *way, file string, outside bool) error {
-	if !outside {
-		_, err := b.start(w, b.own("noop"))
-		return err
-	}
+// startMeasured starts a container whose hook, or whose runtime as a whole, is
+// measured.
+func (b *bench) startMeasured(w *way) error {
 	if err := b.writeBundle(w, b.own("noop"), nil); err != nil {
 		return err
 	}
 	cmd := b.command(w)
-	measured := exec.Command(b.own("rss"), append([]string{file}, cmd.Args...)...)
-	measured.Env = cmd.Env
-	if out, err := measured.CombinedOutput(); err != nil {
+	if !w.alone {
+		measured := exec.Command(b.own("measure"), append([]string{w.measured()}, cmd.Args...)...)
+		measured.Env = cmd.Env
+		cmd = measured
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", w.name, err, out)
 	}
 	return nil
 }
 
-// largest reads the numbers in a file and removes it.
-func largest(file string) (int64, error) {
-	text, err := os.ReadFile(file)
+// measurement is what the program measure tells.
+type measurement struct {
+	memory int64 // KiB
+	took   time.Duration
+}
+
+// measured is the file for that.
+func (w *way) measured() string { return filepath.Join(w.bundle, "measured") }
+
+func readMeasured(w *way) (m measurement, err error) {
+	text, err := os.ReadFile(w.measured())
 	if err != nil {
-		return 0, err
+		return m, err
 	}
-	var all []int64
-	for _, word := range strings.Fields(string(text)) {
-		n, err := strconv.ParseInt(word, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		all = append(all, n)
+	if _, err := fmt.Sscan(string(text), &m.memory, &m.took); err != nil {
+		return m, fmt.Errorf("%s: %w", w.measured(), err)
 	}
-	return slices.Max(all), os.Remove(file)
+	return m, os.Remove(w.measured())
 }
 
 func (b *bench) sizes() error {

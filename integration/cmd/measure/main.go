@@ -1,15 +1,17 @@
-// Command rss FILE PROGRAM ARG... runs a program and appends its peak memory to a
-// file, in KiB. It is small itself: what a process used before it became another
-// program counts, too (getrusage(2)).
+// Command measure FILE PROGRAM ARG... runs a program and appends to a file its
+// peak memory in KiB and how long it ran in nanoseconds. It is small itself: what a
+// process used before it became another program counts, too (getrusage(2)).
 package main
 
 import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 func main() {
+	began := time.Now()
 	pid, err := syscall.ForkExec(os.Args[2], os.Args[2:], &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 	if err != nil {
 		fail(err)
@@ -19,11 +21,13 @@ func main() {
 	if _, err := syscall.Wait4(pid, &status, 0, &usage); err != nil {
 		fail(err)
 	}
+	took := time.Since(began)
 	f, err := os.OpenFile(os.Args[1], os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
 		fail(err)
 	}
-	if _, err := f.WriteString(strconv.FormatInt(usage.Maxrss, 10) + "\n"); err != nil {
+	line := strconv.FormatInt(usage.Maxrss, 10) + " " + strconv.FormatInt(took.Nanoseconds(), 10) + "\n"
+	if _, err := f.WriteString(line); err != nil {
 		fail(err)
 	}
 	os.Exit(status.ExitStatus())
