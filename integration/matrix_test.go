@@ -3,16 +3,29 @@ package integration
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 )
 
+// features are the rows of the matrix, in its order.
+var features = []string{
+	"nothing asked", "both clocks", "one clock", "positive", "negative", "sub-second", "reads (=0, =5m)",
+	"defaults of the configuration", "create, start, delete", "exec", "kill, pause, update, and exec after", "tty",
+	"timers fire on time", "user namespace", "no new PID namespace", "rootless", timeEntry, timePath,
+	"refuses bad requests", "hook killed half way: fails closed",
+}
+
+const (
+	timeEntry = "`time` entry there already"
+	timePath  = "`time` entry with a path (refused)"
+)
+
 // matrix collects what was seen, feature by feature and stack by stack.
 var matrix = struct {
 	sync.Mutex
-	features []string
-	results  map[string]map[string]string
+	results map[string]map[string]string
 }{results: map[string]map[string]string{}}
 
 // limits holds what is known not to work, by test name: the test has asserted
@@ -30,6 +43,9 @@ func limit(t *testing.T, what string) {
 // record enters the result of a finished test. Where several tests share a
 // feature, the worst stays.
 func record(t *testing.T, feature string, s stack) {
+	if !slices.Contains(features, feature) {
+		t.Errorf("%q is no row of the matrix", feature)
+	}
 	result := "yes"
 	if what, ok := limits.Load(t.Name()); ok {
 		result = what.(string)
@@ -46,7 +62,6 @@ func record(t *testing.T, feature string, s stack) {
 	if row == nil {
 		row = map[string]string{}
 		matrix.results[feature] = row
-		matrix.features = append(matrix.features, feature)
 	}
 	if old, ok := row[s.String()]; !ok || old == "yes" || t.Failed() {
 		row[s.String()] = result
@@ -58,7 +73,7 @@ func record(t *testing.T, feature string, s stack) {
 func printMatrix() {
 	matrix.Lock()
 	defer matrix.Unlock()
-	if len(matrix.features) == 0 {
+	if len(matrix.results) == 0 {
 		return
 	}
 	var b strings.Builder
@@ -67,7 +82,10 @@ func printMatrix() {
 		fmt.Fprintf(&b, " %s, %s |", s.mechanism, s.runtime.key)
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(stacks())) + "\n")
-	for _, f := range matrix.features {
+	for _, f := range features {
+		if matrix.results[f] == nil {
+			continue
+		}
 		fmt.Fprintf(&b, "| %s |", f)
 		for _, s := range stacks() {
 			result, ok := matrix.results[f][s.String()]

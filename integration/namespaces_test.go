@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 
 func TestUserNamespace(t *testing.T) {
 	eachStack(t, "user namespace", func(t *testing.T, s stack) {
+		require(t, "userns", missing("/proc/self/ns/user"))
 		c := newContainer(t, s, "hold")
 		mapUsers(c.spec, subIDs, subCount)
 		ask(c, askMonotonic, askBoottime)
@@ -44,7 +44,7 @@ func TestHostPID(t *testing.T) {
 // TestTimeEntry has an engine ask for a time namespace without offsets, as Docker
 // does since 29.5.
 func TestTimeEntry(t *testing.T) {
-	eachStack(t, "`time` entry there already", func(t *testing.T, s stack) {
+	eachStack(t, timeEntry, func(t *testing.T, s stack) {
 		c := newContainer(t, s, "hold")
 		c.spec.Linux.Namespaces = append(c.spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		ask(c, askMonotonic, askBoottime)
@@ -69,9 +69,9 @@ func TestRootless(t *testing.T) {
 	for _, mapping := range []string{"one user", "subuid"} {
 		t.Run(mapping, func(t *testing.T) {
 			eachStack(t, "rootless", func(t *testing.T, s stack) {
-				_, err := exec.LookPath("newuidmap")
-				if mapping == "subuid" && err != nil {
-					require(t, "rootless", "newuidmap (package uidmap)")
+				require(t, "userns", missing("/proc/self/ns/user"))
+				if mapping == "subuid" {
+					require(t, "rootless", missing("/usr/bin/newuidmap")) // package uidmap
 				}
 				c := newContainer(t, s, "hold")
 				c.uid = plainUser

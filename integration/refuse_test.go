@@ -99,7 +99,7 @@ func TestRefusesConfiguration(t *testing.T) {
 // TestTimePath has a container join a time namespace by its path: its offsets are
 // fixed, so that nothing can be asked.
 func TestTimePath(t *testing.T) {
-	eachStack(t, "`time` entry with a path (refused)", func(t *testing.T, s stack) {
+	eachStack(t, timePath, func(t *testing.T, s stack) {
 		other := newContainer(t, stack{"none", lowLevels()[1]}, "hold")
 		other.spec.Linux.Namespaces = append(other.spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		other.start()

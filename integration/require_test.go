@@ -24,3 +24,11 @@ func require(t *testing.T, prerequisite, problem string) {
 	}
 	t.Skipf("%s is missing: %s", prerequisite, problem)
 }
+
+// missing is the problem of a file that is not there.
+func missing(path string) string {
+	if _, err := os.Stat(path); err != nil {
+		return err.Error()
+	}
+	return ""
+}

@@ -83,6 +83,7 @@ func eachStack(t *testing.T, feature string, f func(t *testing.T, s stack)) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			t.Cleanup(func() { record(t, feature, s) }) // the last to run
+			require(t, "timens", missing("/proc/self/ns/time"))
 			require(t, s.runtime.key, s.runtime.problem())
 			f(t, s)
 		})
