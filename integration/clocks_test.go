@@ -130,6 +130,10 @@ func (w want) check(t *testing.T, created, s seen) {
 	if !started.holds(in.StartTime) || in.StartTime > in.Boottime.VDSO {
 		t.Errorf("/proc/self/stat says started at %d, want within %v", in.StartTime, started)
 	}
+	// The kernel counts without a sign: ps would show a start 584 years from now.
+	if in.StartTime < 0 {
+		t.Errorf("/proc/self/stat says started %v before the clock was zero", time.Duration(-in.StartTime))
+	}
 	if booted := in.Boottime.Realtime - in.Boottime.Raw; !(span{booted - second, booted + second}).holds(in.BootedAt) {
 		t.Errorf("/proc/stat says booted at %d, by the clocks it was %d", in.BootedAt, booted)
 	}
