@@ -30,7 +30,11 @@ func createRuntime(a *asked) error {
 	if err != nil {
 		return err
 	}
-	init, err := initFacts(a, p, host)
+	// The container's clocks begin with its init, which is there already.
+	if host, err = p.HostAtStart(host); err != nil {
+		return err
+	}
+	init, err := initFacts(a, p)
 	if err != nil {
 		return err
 	}
@@ -68,7 +72,7 @@ func checkTracer(p *timens.Process) (restored bool, err error) {
 }
 
 // initFacts looks at what the waiting process has now.
-func initFacts(a *asked, p *timens.Process, host timens.Host) (plan.Init, error) {
+func initFacts(a *asked, p *timens.Process) (plan.Init, error) {
 	init := plan.Init{Kernel: plan.Kernel{TimeNamespaces: timens.HaveTimeNamespaces(), ExecSwitch: timens.HaveExecSwitch()}}
 	var err error
 	if init.Threads, err = p.Threads(); err != nil {
@@ -85,11 +89,10 @@ func initFacts(a *asked, p *timens.Process, host timens.Host) (plan.Init, error)
 	if err != nil {
 		return init, err
 	}
-	if init.Private = theirs.ForChildren != mine.ForChildren; init.Private {
-		// Some runtime or engine made it. What config.json says tells whether the
-		// offsets are an answer to the same annotations.
-		init.Spec, err = timeSpec(a.state.Bundle)
-	}
+	init.Private = theirs.ForChildren != mine.ForChildren
+	// What config.json says tells whether offsets that are there already are an
+	// answer to the same annotations, and whether a namespace is joined by path.
+	init.Spec, err = timeSpec(a.state.Bundle)
 	return init, err
 }
 

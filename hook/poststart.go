@@ -76,7 +76,11 @@ func findState(a *asked) (runtime timens.Ancestor, dir string, err error) {
 // $XDG_RUNTIME_DIR/runc where it is rootless, else /run/runc (runc 1.5.2, main.go
 // and rootless_linux.go).
 func stateRoots(runtime timens.Ancestor) ([]string, error) {
-	if root, ok := rootOption(runtime.Argv); ok {
+	argv, err := runtime.Argv()
+	if err != nil {
+		return nil, err
+	}
+	if root, ok := rootOption(argv); ok {
 		abs, err := runtime.Abs(root)
 		return []string{abs}, err
 	}

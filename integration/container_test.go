@@ -27,6 +27,7 @@ type container struct {
 	id, dir string
 	spec    *specs.Spec
 	uid     int      // of whoever runs the runtime
+	holder  int      // a process in whose user namespace the runtime is run as root, or 0
 	env     []string // for the runtime and for the hooks
 	hook    string   // the hook binary
 	toml    string   // more of the product's configuration
@@ -116,11 +117,15 @@ func (c *container) command(args ...string) *exec.Cmd {
 	if c.uid != 0 && c.stack.runtime.isCrun() {
 		global = append(global, "--cgroup-manager=disabled")
 	}
-	cmd := exec.Command(program, append(global, args...)...)
+	argv := append(append([]string{program}, global...), args...)
+	if c.holder != 0 {
+		argv = append([]string{"nsenter", "--user", "--mount", "--target", strconv.Itoa(c.holder), "--"}, argv...)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = c.env
 	cmd.Dir = c.dir
 	cmd.WaitDelay = 20 * time.Second
-	if c.uid != 0 {
+	if c.uid != 0 && c.holder == 0 {
 		id := uint32(c.uid)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	}

@@ -91,7 +91,7 @@ sed "s/PID/$pid/" > state; exec < state; sleep 0.2`
 	probe := filepath.Join(base, "bin/probe")
 	for name, c := range map[string]struct{ start, text string }{
 		"a process":              {probe + " hold", "it shares this hook's mount namespace"},
-		"with a mount namespace": {"unshare -m " + probe + " hold", "not the init of its runtime"},
+		"with a mount namespace": {"unshare -m " + probe + " hold", "not the init of a runtime that started this hook"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,13 +13,14 @@ import (
 var features = []string{
 	"nothing asked", "both clocks", "one clock", "positive", "negative", "sub-second", "reads (=0, =5m)",
 	"defaults of the configuration", "create, start, delete", "exec", "kill, pause, update, and exec after", "tty",
-	"timers fire on time", "user namespace", "no new PID namespace", "rootless", timeEntry, timePath,
+	"timers fire on time", "user namespace", "no new PID namespace", "rootless", rootlessEngine, timeEntry, timePath,
 	"refuses bad requests", "hook killed half way: fails closed",
 }
 
 const (
-	timeEntry = "`time` entry there already"
-	timePath  = "`time` entry with a path (refused)"
+	rootlessEngine = "rootless, in the user namespace of an engine"
+	timeEntry      = "`time` entry there already"
+	timePath       = "`time` entry with a path (refused)"
 )
 
 // matrix collects what was seen, feature by feature and stack by stack.

@@ -3,7 +3,9 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -83,12 +85,53 @@ func TestRootless(t *testing.T) {
 				}
 				c.spec.Linux.CgroupsPath = ""
 				ask(c, askMonotonic, askBoottime)
+				if s.runtime.isCrun() {
+					// Its init, not dumpable, belongs to the initial user namespace.
+					if r := c.create(); r.exit == 0 || !strings.Contains(c.log(), "start crun in one, as podman does, or as root") {
+						t.Errorf("exit %d, log %s", r.exit, c.log())
+					}
+					limit(t, "refused")
+					return
+				}
 				asked.check(t, c.created, c.start())
 				c.checkExec(asked)
 				c.stop()
 			})
 		})
 	}
+}
+
+// TestRootlessEngine runs the runtime as a rootless podman does: as root of a user
+// namespace that the engine has made.
+func TestRootlessEngine(t *testing.T) {
+	eachStack(t, rootlessEngine, func(t *testing.T, s stack) {
+		require(t, "userns", missing("/proc/self/ns/user"))
+		c := newContainer(t, s, "hold")
+		c.uid = plainUser
+		c.holder = holdUserNamespace(t)
+		c.spec.Linux.CgroupsPath = ""
+		ask(c, askMonotonic, askBoottime)
+		asked.check(t, c.created, c.start())
+		c.checkExec(asked)
+		c.stop()
+	})
+}
+
+// holdUserNamespace keeps a user namespace of plainUser, in which it is root, with
+// a mount namespace. It returns the PID of a process there.
+func holdUserNamespace(t *testing.T) int {
+	t.Helper()
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: plainUser, Size: 1}, {ContainerID: 1, HostID: subIDs, Size: subCount}}
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return cmd.Process.Pid
 }
 
 // statusField reads a line of /proc/PID/status.

@@ -2,6 +2,7 @@ package timens
 
 import (
 	"bytes"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,38 +10,59 @@ import (
 )
 
 // Ancestor is a process that we descend from.
-type Ancestor struct {
-	PID  int
-	Argv []string
+type Ancestor struct{ PID int }
+
+// Ancestors returns the processes that we descend from, nearest first.
+func Ancestors() ([]Ancestor, error) {
+	var all []Ancestor
+	for a, err := range ancestors() {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
-// Ancestors returns the processes that we descend from, nearest first, without
-// PID 1, which orphans are given to and which therefore is no sign of descent.
-func Ancestors() ([]Ancestor, error) {
+// ancestors finds each when it is asked for: mostly, the nearest is the one.
+func ancestors() iter.Seq2[Ancestor, error] {
+	return func(yield func(Ancestor, error) bool) {
+		for a := (Ancestor{os.Getppid()}); a.PID > 0; {
+			if !yield(a, nil) {
+				return
+			}
+			text, err := a.read("status")
+			var s status
+			if err == nil {
+				s, err = parseStatus(text)
+			}
+			if err != nil {
+				yield(a, err)
+				return
+			}
+			a.PID = s.ppid
+		}
+	}
+}
+
+func (a Ancestor) open() (*Process, error) { return OpenProcess(a.PID) }
+
+func (a Ancestor) read(name string) ([]byte, error) {
 	root, err := proc()
 	if err != nil {
 		return nil, err
 	}
-	var all []Ancestor
-	for pid := os.Getppid(); pid > 1; {
-		a := Ancestor{PID: pid}
-		text, err := readAt(root, a.path("status"))
-		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: "/proc/" + a.path("status"), Err: err}
-		}
-		s, err := parseStatus(text)
-		if err != nil {
-			return nil, err
-		}
-		argv, err := readAt(root, a.path("cmdline"))
-		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: "/proc/" + a.path("cmdline"), Err: err}
-		}
-		a.Argv = strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00")
-		all = append(all, a)
-		pid = s.ppid
+	text, err := readAt(root, a.path(name))
+	if err != nil {
+		return nil, &os.PathError{Op: "read", Path: "/proc/" + a.path(name), Err: err}
 	}
-	return all, nil
+	return text, nil
+}
+
+// Argv returns the arguments that the process was started with.
+func (a Ancestor) Argv() ([]string, error) {
+	argv, err := a.read("cmdline")
+	return strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00"), err
 }
 
 func (a Ancestor) path(name string) string { return filepath.Join(strconv.Itoa(a.PID), name) }
@@ -60,13 +82,9 @@ func (a Ancestor) Abs(path string) (string, error) {
 
 // Getenv returns a variable of the environment that the process was started with.
 func (a Ancestor) Getenv(name string) (string, error) {
-	root, err := proc()
+	env, err := a.read("environ")
 	if err != nil {
 		return "", err
-	}
-	env, err := readAt(root, a.path("environ"))
-	if err != nil {
-		return "", &os.PathError{Op: "read", Path: "/proc/" + a.path("environ"), Err: err}
 	}
 	for v := range bytes.SplitSeq(env, []byte{0}) {
 		if value, ok := bytes.CutPrefix(v, []byte(name+"=")); ok {

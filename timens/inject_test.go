@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -287,22 +288,27 @@ func TestProcessIsGone(t *testing.T) {
 	}
 }
 
+// The inits that are accepted are those of real runtimes, in integration/.
 func TestCheckWaitingInit(t *testing.T) {
+	requireRoot(t)
 	child := startVictim(t, "read", nil)
+	apart := startVictim(t, "read", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+	const alone = "; its clocks are left alone"
 	for name, tt := range map[string]struct {
 		pid  int
 		want string
 	}{
-		"PID 1":              {1, "its parent 0 did not start this hook"},
-		"a child of our own": {child.Process.Pid, "did not start this hook"},
+		"ourselves":                         {os.Getpid(), "it shares this hook's mount namespace" + alone},
+		"without a mount namespace":         {child.Process.Pid, "it shares this hook's mount namespace" + alone},
+		"not started by one that we are of": {apart.Process.Pid, `it runs "/proc/self/exe" (exe), which is not the init of a runtime that started this hook` + alone},
 	} {
 		p, err := OpenProcess(tt.pid)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = p.CheckWaitingInit()
-		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasSuffix(err.Error(), "; its clocks are left alone") {
-			t.Errorf("%s: got %v, want %q", name, err, tt.want)
+		if want := fmt.Sprintf("process %d is no container init that waits for this hook: %s", tt.pid, tt.want); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %q", name, err, want)
 		}
 		p.Close()
 	}

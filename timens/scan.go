@@ -98,17 +98,6 @@ func readTask(root, pid int) (Task, error) {
 	return t, nil
 }
 
-// parseStartTicks returns field 22 of /proc/PID/stat, proc_pid_stat(5). The second
-// is the name in parentheses and may hold anything, so the rest is counted from
-// its end.
-func parseStartTicks(stat string) (uint64, error) {
-	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(f) < 20 {
-		return 0, fmt.Errorf("no start time in its stat %q", stat)
-	}
-	return strconv.ParseUint(f[19], 10, 64)
-}
-
 // parseCgroups returns the paths of /proc/PID/cgroup, cgroups(7): lines of
 // hierarchy:controllers:path, where the path may hold colons.
 func parseCgroups(text string) []string {

@@ -2,7 +2,9 @@ package timens
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -12,31 +14,19 @@ import (
 // for hooks to end before it runs the user's program, and that it belongs to the
 // low-level runtime that started us. What Kata and gVisor name in the state is a
 // process of their own on the host, a stale or forged state may name anything;
-// none of them may be touched. An init that waits
+// none of them may be touched. An init that waits has a mount namespace of its
+// own, and still runs the program of a process that is our ancestor, the runtime:
 //
-//   - is a child of a process that is our ancestor too: the runtime that runs
-//     this hook,
-//   - has a mount namespace of its own,
-//   - still runs the runtime's program: forked from it without exec, as crun and
-//     youki do, or re-executed as "… init", as runc and libcontainer do (a sealed
-//     copy since runc 1.1, hence compared by size when it is not the same file).
+//   - forked from it without exec, as crun and youki do: the same file and the
+//     same arguments, which name the container. It may have lost its parent: for
+//     a user namespace crun forks twice.
+//   - or started by it as "… init", as runc and libcontainer do: its child, and
+//     since runc 1.1 from a sealed copy, hence compared by size.
 func (p *Process) CheckWaitingInit() error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("process %d is no container init that waits for this hook: %s; its clocks are left alone",
 			p.pid, fmt.Sprintf(format, args...))
 	}
-	s, err := p.status()
-	if err != nil {
-		return err
-	}
-	runtime, err := openAncestor(s.ppid)
-	if err != nil {
-		return err
-	}
-	if runtime == nil {
-		return refuse("its parent %d did not start this hook", s.ppid)
-	}
-	defer runtime.Close()
 	root, err := proc()
 	if err != nil {
 		return err
@@ -46,13 +36,16 @@ func (p *Process) CheckWaitingInit() error {
 		return err
 	}
 	theirs, err := namespaceID(p.dir, "ns/mnt")
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("process %d: %w: this user may not look at it, as with the init of a crun that a user without privileges starts outside a user namespace; start crun in one, as podman does, or as root", p.pid, err)
+	}
 	if err != nil {
 		return fmt.Errorf("process %d: %w", p.pid, err)
 	}
 	if mine == theirs {
 		return refuse("it shares this hook's mount namespace")
 	}
-	same, forked, err := sameProgram(p, runtime)
+	s, err := p.status()
 	if err != nil {
 		return err
 	}
@@ -60,43 +53,57 @@ func (p *Process) CheckWaitingInit() error {
 	if err != nil {
 		return err
 	}
-	runtimeArgv, err := runtime.read("cmdline")
+	exe, err := p.exe()
 	if err != nil {
 		return err
 	}
 	args := bytes.Split(bytes.TrimSuffix(argv, []byte{0}), []byte{0})
 	isInit := len(args) == 2 && string(args[1]) == "init"
-	if !same || !(isInit || forked && bytes.Equal(argv, runtimeArgv)) {
-		return refuse("it runs %q (%s), not the init of its runtime", bytes.Join(args, []byte(" ")), s.name)
-	}
-	return p.alive()
-}
-
-// openAncestor opens pid when it is an ancestor of ours. It returns nil when it
-// is none.
-func openAncestor(pid int) (*Process, error) {
-	all, err := Ancestors()
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range all {
-		if a.PID == pid {
-			return OpenProcess(pid)
+	for a, err := range ancestors() {
+		if err != nil {
+			return err
+		}
+		if isInit && a.PID != s.ppid {
+			continue
+		}
+		runtime, err := a.open()
+		if err != nil {
+			return err
+		}
+		ours, err := runtime.runs(exe, argv, isInit)
+		runtime.Close()
+		if err != nil {
+			return err
+		}
+		if ours {
+			return p.alive()
 		}
 	}
-	return nil, nil
+	return refuse("it runs %q (%s), which is not the init of a runtime that started this hook", bytes.Join(args, []byte(" ")), s.name)
 }
 
-// sameProgram compares what two processes execute; file tells whether it is the
-// very same file.
-func sameProgram(a, b *Process) (same, file bool, err error) {
-	var sa, sb unix.Stat_t
-	if err := unix.Fstatat(a.dir, "exe", &sa, 0); err != nil {
-		return false, false, &os.PathError{Op: "stat", Path: a.path("exe"), Err: err}
+// runs reports whether the runtime p started a process that executes exe with
+// argv: as its init, or by fork alone.
+func (p *Process) runs(exe unix.Stat_t, argv []byte, isInit bool) (bool, error) {
+	own, err := p.exe()
+	if errors.Is(err, fs.ErrPermission) {
+		return false, nil // not ours to look at, and hence not our runtime
 	}
-	if err := unix.Fstatat(b.dir, "exe", &sb, 0); err != nil {
-		return false, false, &os.PathError{Op: "stat", Path: b.path("exe"), Err: err}
+	if err != nil {
+		return false, err
 	}
-	file = sa.Dev == sb.Dev && sa.Ino == sb.Ino
-	return file || sa.Size == sb.Size, file, nil
+	same := own.Dev == exe.Dev && own.Ino == exe.Ino
+	if isInit {
+		return same || own.Size == exe.Size, nil
+	}
+	ownArgv, err := p.read("cmdline")
+	return same && bytes.Equal(ownArgv, argv), err
+}
+
+// exe returns what the process executes.
+func (p *Process) exe() (st unix.Stat_t, err error) {
+	if err := unix.Fstatat(p.dir, "exe", &st, 0); err != nil {
+		return st, &os.PathError{Op: "stat", Path: p.path("exe"), Err: err}
+	}
+	return st, nil
 }

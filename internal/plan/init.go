@@ -24,6 +24,9 @@ type Init struct {
 // to its createRuntime hooks.
 const startTime = time.Minute
 
+// clockTick is how exactly the start of a process is known.
+const clockTick = 10 * time.Millisecond
+
 // ForInit decides for a waiting init: PassThrough or Remote. Errors are refusals,
 // such as *DeniedError and *UnsupportedError: the container must not start.
 func ForInit(a Ask, i Init) (Plan, error) {
@@ -76,5 +79,5 @@ func (i Init) applied(c timens.Clock, v timens.Offset) bool {
 		return false
 	}
 	since, err := i.Current.Get(c).Sub(v)
-	return err == nil && since.Sign() >= 0 && since.Compare(timens.OffsetOf(startTime)) <= 0
+	return err == nil && since.Compare(timens.OffsetOf(-clockTick)) >= 0 && since.Compare(timens.OffsetOf(startTime)) <= 0
 }

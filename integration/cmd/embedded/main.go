@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/moby/sys/userns"
 	_ "github.com/opencontainers/cgroups/devices" // lets cgroups hold device rules
 	"github.com/opencontainers/runc/libcontainer"
 	_ "github.com/opencontainers/runc/libcontainer/nsenter" // joins namespaces before Go starts
@@ -109,9 +110,9 @@ func create(root, id string, o createOptions, run bool) (int, error) {
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return 1, err
 	}
-	rootless := os.Geteuid() != 0
+	rootless := os.Geteuid() != 0 || userns.RunningInUserNS()
 	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
-		CgroupName: id, Spec: &spec, RootlessEUID: rootless, RootlessCgroups: rootless,
+		CgroupName: id, Spec: &spec, RootlessEUID: os.Geteuid() != 0, RootlessCgroups: rootless,
 	})
 	if err != nil {
 		return 1, err
