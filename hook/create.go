@@ -19,24 +19,29 @@ func createRuntime(a *asked) error {
 		return err
 	}
 	defer p.Close()
-	restored, err := checkTracer(p)
-	if err != nil || restored {
+	status, err := p.Status()
+	if err != nil {
 		return err
 	}
-	if err := p.CheckWaitingInit(); err != nil {
+	if status.Tracer != 0 {
+		return checkTraced(p, status.Tracer)
+	}
+	if err := p.CheckWaitingInit(a.state.ID, status); err != nil {
+		return err
+	}
+	init, err := initFacts(a, p)
+	if err != nil {
 		return err
 	}
 	host, err := timens.ReadHost()
 	if err != nil {
 		return err
 	}
-	// The container's clocks begin with its init, which is there already.
-	if host, err = p.HostAtStart(host); err != nil {
-		return err
-	}
-	init, err := initFacts(a, p)
-	if err != nil {
-		return err
+	if a.request.Monotonic.Setting.Reads() || a.request.Boottime.Setting.Reads() || a.request.IsZero() {
+		// The container's clocks begin with its init, which is there already.
+		if host, err = p.HostAtStart(host); err != nil {
+			return err
+		}
 	}
 	ask := plan.Ask{Request: a.request, Annotations: a.annotations, Config: a.config, Host: host}
 	decided, err := plan.ForInit(ask, init)
@@ -57,18 +62,28 @@ func createRuntime(a *asked) error {
 	return nil
 }
 
-// checkTracer tells whether CRIU is restoring the process, which then is in a
-// time namespace that is right already. Under any other tracer it cannot be
-// given one, because a process has one tracer at most.
-func checkTracer(p *timens.Process) (restored bool, err error) {
-	pid, comm, err := p.Tracer()
-	if err != nil || pid == 0 {
-		return false, err
+// checkTraced is about a process that has a tracer, and so cannot have another.
+// If that is CRIU, restoring the container, the process is already in a time
+// namespace, in which its clocks go on from the checkpoint. Else it is refused.
+func checkTraced(p *timens.Process, tracer int) error {
+	name := "unknown"
+	if t, err := timens.OpenProcess(tracer); err == nil {
+		defer t.Close()
+		if s, err := t.Status(); err == nil {
+			name = s.Name
+		}
 	}
-	if comm == "criu" {
-		return true, nil
+	if name == "criu" {
+		theirs, err := p.Namespaces()
+		if err != nil {
+			return err
+		}
+		mine, err := timens.ReadNamespaces(os.Getpid())
+		if err != nil || theirs.Time != mine.Time && theirs.Time == theirs.ForChildren {
+			return err
+		}
 	}
-	return false, fmt.Errorf("container init %d is being traced by process %d (%q), so its clocks cannot be set: start the container without a tracer that follows children", p.PID(), pid, comm)
+	return fmt.Errorf("container init %d is being traced by process %d (%q), so its clocks cannot be set: start the container without a tracer that follows children", p.PID(), tracer, name)
 }
 
 // initFacts looks at what the waiting process has now.

@@ -35,6 +35,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 	if len(args) > 0 {
 		stage = args[0]
 	}
+	var id string
 	var err error
 	switch {
 	case len(args) > 1:
@@ -44,17 +45,38 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 	case stage == "--version" || stage == "-v":
 		fmt.Fprintln(stdout, "timens-hook", version)
 	case stage == "createRuntime":
-		err = run(stdin, createRuntime)
+		id, err = run(stdin, createRuntime)
 	case stage == "poststart":
-		err = run(stdin, poststart)
+		id, err = run(stdin, poststart)
 	default:
 		err = fmt.Errorf("unknown stage %q: want createRuntime or poststart", stage)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "timens-hook: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		line := strings.ReplaceAll(err.Error(), "\n", "; ")
+		fmt.Fprintf(stderr, "timens-hook: %s\n", line)
+		// Some runtimes throw away what a hook writes to standard error.
+		if cfg, err := config.Load(); err == nil {
+			log, closer := open(cfg, id)
+			defer closer.Close()
+			log.Error(line)
+		}
 		return 1
 	}
 	return 0
+}
+
+// open returns the log that the configuration asks for, and one that discards
+// where there is none, or it cannot be written: clocks do not depend on a log.
+func open(cfg *config.Config, id string) (*logrus.Entry, io.Closer) {
+	if cfg.LogFile != "" {
+		if l, closer, err := logging.New(cfg); err == nil {
+			return l.WithField("container", id), closer
+		}
+	}
+	l := logrus.New()
+	l.SetOutput(io.Discard)
+	l.SetLevel(logrus.PanicLevel) // or it would be formatted all the same
+	return logrus.NewEntry(l), io.NopCloser(nil)
 }
 
 // asked is a container that wants other clocks than it would get.
@@ -66,46 +88,38 @@ type asked struct {
 	log         *logrus.Entry
 }
 
-// run reads the state and calls f, unless there is nothing to do.
-func run(stdin io.Reader, f func(*asked) error) error {
+// run reads the state and calls f, unless there is nothing to do. It returns the
+// ID of the container, as far as that is known.
+func run(stdin io.Reader, f func(*asked) error) (id string, err error) {
 	state, err := spec.ReadState(stdin)
 	if err != nil {
-		return err
+		return "", err
 	}
 	// runc runs createRuntime hooks when it restores a checkpoint, too, with the
 	// state that the container had: stopped. CRIU has made a time namespace then,
 	// in which the clocks go on from the checkpoint.
 	if state.Status == specs.StateStopped {
-		return nil
+		return state.ID, nil
 	}
 	annotations, err := spec.StateAnnotations(state)
 	if err != nil {
-		return err
+		return state.ID, err
 	}
 	request, err := spec.ParseAnnotations(annotations)
 	if err != nil {
-		return err
+		return state.ID, err
 	}
 	cfg, err := config.Load()
 	if err != nil {
-		return err
+		return state.ID, err
 	}
 	if plan.Nothing(request, cfg) {
-		return nil
+		return state.ID, nil
 	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	if l, closer, err := logging.New(cfg); err == nil { // clocks do not depend on a log
-		defer closer.Close()
-		log = l
-	}
-	a := &asked{state, annotations, request, cfg, log.WithField("container", state.ID)}
+	log, closer := open(cfg, state.ID)
+	defer closer.Close()
 	for _, note := range request.Notes {
-		a.log.Warn(note)
+		log.Warn(note)
 	}
-	if err := f(a); err != nil {
-		a.log.Error(err)
-		return err
-	}
-	return nil
+	return state.ID, f(&asked{state, annotations, request, cfg, log})
 }

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,74 +43,103 @@ func poststart(a *asked) error {
 	if theirs.ForChildren == mine.ForChildren {
 		return nil // it was let go with the host's clocks, as the policy wants
 	}
-	runtime, dir, err := findState(a)
-	if err != nil || dir == "" {
+	runtime, err := findRuntime(a.state.ID)
+	if err != nil || runtime == nil {
 		return err
 	}
-	return joinOnExec(a, runtime, dir)
+	version, err := lowlevel.Identify(runtime.Exe())
+	if err != nil || version.Name != "runc" {
+		return err
+	}
+	dir, err := findState(a, runtime)
+	if err != nil {
+		return err
+	}
+	return joinOnExec(a, plan.Runtime{Name: version.Name, Version: version.Version}, dir)
 }
 
-// findState looks for the directory in which the runc that runs this hook keeps
-// the container's state.json: an ancestor's --root, or its default. It returns ""
-// when there is none, as with crun.
-func findState(a *asked) (runtime timens.Ancestor, dir string, err error) {
+// findRuntime returns the low-level runtime that runs this hook: the nearest
+// ancestor that has the container's ID among its arguments. There is none where
+// libcontainer is part of another program.
+func findRuntime(id string) (*timens.Ancestor, error) {
 	ancestors, err := timens.Ancestors()
 	if err != nil {
-		return runtime, "", err
+		return nil, err
 	}
-	for _, runtime := range ancestors {
-		roots, err := stateRoots(runtime)
+	for _, a := range ancestors {
+		argv, err := a.Argv()
 		if err != nil {
-			return runtime, "", err
+			return nil, err
 		}
-		for _, root := range roots {
-			dir := filepath.Join(root, a.state.ID)
-			if ours, err := isStateOf(dir, a.state.Pid); err != nil || ours {
-				return runtime, dir, err
-			}
+		if slices.Contains(argv, id) {
+			return &a, nil
 		}
 	}
-	return runtime, "", nil
+	return nil, nil
+}
+
+// findState looks for the directory in which runc keeps the container's state.json.
+// Without it exec would see the host's clocks, so that not to find it is an error.
+func findState(a *asked, runtime *timens.Ancestor) (string, error) {
+	roots, err := stateRoots(runtime)
+	if err != nil {
+		return "", err
+	}
+	for _, root := range roots {
+		dir := filepath.Join(root, a.state.ID)
+		if ours, err := isStateOf(dir, a.state.Pid); err != nil || ours {
+			return dir, err
+		}
+	}
+	return "", fmt.Errorf("no state.json of container %q in %q, where its runc should keep it: runc exec would see the host's clocks; give runc an absolute --root", a.state.ID, roots)
 }
 
 // stateRoots returns where a runc keeps its containers: --root, else
 // $XDG_RUNTIME_DIR/runc where it is rootless, else /run/runc (runc 1.5.2, main.go
-// and rootless_linux.go).
-func stateRoots(runtime timens.Ancestor) ([]string, error) {
+// and rootless_linux.go). A relative --root is meant from where runc was started,
+// which it has left for the bundle if that was named.
+func stateRoots(runtime *timens.Ancestor) ([]string, error) {
 	argv, err := runtime.Argv()
 	if err != nil {
 		return nil, err
 	}
-	if root, ok := rootOption(argv); ok {
-		abs, err := runtime.Abs(root)
-		return []string{abs}, err
+	root, ok := rootOption(argv)
+	if ok && filepath.IsAbs(root) {
+		return []string{root}, nil
 	}
-	roots := []string{"/run/runc"}
-	xdg, err := runtime.Getenv("XDG_RUNTIME_DIR")
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, nil // not a process of this user, hence not the runtime
+	name := "PWD"
+	if !ok {
+		name = "XDG_RUNTIME_DIR"
 	}
-	if xdg != "" {
-		roots = append([]string{filepath.Join(xdg, "runc")}, roots...)
+	dir, err := runtime.Getenv(name)
+	if err != nil {
+		return nil, err
 	}
-	return roots, err
+	var roots []string
+	if filepath.IsAbs(dir) {
+		roots = append(roots, filepath.Join(dir, cmp.Or(root, "runc")))
+	}
+	if !ok {
+		return append(roots, "/run/runc"), nil
+	}
+	cwd, err := runtime.Dir()
+	return append(roots, filepath.Join(cwd, root)), err
 }
 
-// rootOption finds --root in a runc command line.
-func rootOption(argv []string) (string, bool) {
+// rootOption finds --root in a runc command line, of several the last.
+func rootOption(argv []string) (root string, found bool) {
 	for i, arg := range argv[min(1, len(argv)):] {
 		name, value, joined := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
 		if name != "-root" && !(name == "root" && strings.HasPrefix(arg, "-")) {
 			continue
 		}
 		if joined {
-			return value, true
-		}
-		if i+2 < len(argv) {
-			return argv[i+2], true
+			root, found = value, true
+		} else if i+2 < len(argv) {
+			root, found = argv[i+2], true
 		}
 	}
-	return "", false
+	return root, found
 }
 
 // isStateOf tells whether dir holds the state.json of the container whose init is
@@ -129,7 +159,7 @@ func isStateOf(dir string, pid int) (bool, error) {
 
 // joinOnExec adds the time namespace to a state.json, if this runc's exec can join
 // one.
-func joinOnExec(a *asked, runtime timens.Ancestor, dir string) error {
+func joinOnExec(a *asked, runtime plan.Runtime, dir string) error {
 	file, doc, err := spec.OpenFile(dir, "state.json")
 	if err != nil {
 		return err
@@ -139,14 +169,10 @@ func joinOnExec(a *asked, runtime timens.Ancestor, dir string) error {
 	if err != nil || has {
 		return err
 	}
-	version, err := lowlevel.Identify(runtime.Exe())
-	if err != nil {
-		return err
-	}
 	// What can set offsets can join: before 1.2.0 runc's exec passes over a type of
 	// namespace that it does not know, and from there to 1.2.5 it fails on this one.
-	if r := (plan.Runtime{Name: version.Name, Version: version.Version}); !r.Native() {
-		a.log.Warnf("%v cannot join a time namespace: what it execs in this container has the host's clocks", r)
+	if !runtime.Native() {
+		a.log.Warnf("%v cannot join a time namespace: what it execs in this container has the host's clocks", runtime)
 		return nil
 	}
 	if err := doc.Append(map[string]string{"type": newTime, "path": ""}, "config", "namespaces"); err != nil {

@@ -2,11 +2,15 @@ package timens
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Ancestor is a process that we descend from.
@@ -24,7 +28,8 @@ func Ancestors() ([]Ancestor, error) {
 	return all, nil
 }
 
-// ancestors finds each when it is asked for: mostly, the nearest is the one.
+// ancestors finds each when it is asked for: mostly, the nearest is the one. It
+// ends at one that has ended meanwhile, or that this user may not look at.
 func ancestors() iter.Seq2[Ancestor, error] {
 	return func(yield func(Ancestor, error) bool) {
 		for a := (Ancestor{os.Getppid()}); a.PID > 0; {
@@ -32,7 +37,10 @@ func ancestors() iter.Seq2[Ancestor, error] {
 				return
 			}
 			text, err := a.read("status")
-			var s status
+			if hidden(err) {
+				return
+			}
+			var s Status
 			if err == nil {
 				s, err = parseStatus(text)
 			}
@@ -40,9 +48,15 @@ func ancestors() iter.Seq2[Ancestor, error] {
 				yield(a, err)
 				return
 			}
-			a.PID = s.ppid
+			a.PID = s.Parent
 		}
 	}
+}
+
+// hidden tells whether an error means that a process is not there, or not there
+// for us (mount option hidepid, proc(5)).
+func hidden(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ESRCH) || errors.Is(err, os.ErrProcessDone)
 }
 
 func (a Ancestor) open() (*Process, error) { return OpenProcess(a.PID) }
@@ -71,14 +85,8 @@ func (a Ancestor) path(name string) string { return filepath.Join(strconv.Itoa(a
 // has been replaced or removed since.
 func (a Ancestor) Exe() string { return filepath.Join("/proc", a.path("exe")) }
 
-// Abs returns path as the process means it, if that is relative.
-func (a Ancestor) Abs(path string) (string, error) {
-	if filepath.IsAbs(path) {
-		return path, nil
-	}
-	cwd, err := os.Readlink(filepath.Join("/proc", a.path("cwd")))
-	return filepath.Join(cwd, path), err
-}
+// Dir returns the working directory of the process.
+func (a Ancestor) Dir() (string, error) { return os.Readlink(filepath.Join("/proc", a.path("cwd"))) }
 
 // Getenv returns a variable of the environment that the process was started with.
 func (a Ancestor) Getenv(name string) (string, error) {

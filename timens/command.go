@@ -63,7 +63,10 @@ func (c *Cmd) release(t *tracee) error {
 	if err := t.shift(p, c.offsets, true); err != nil {
 		return err
 	}
-	return t.end()
+	if err := t.end(); err != nil {
+		return err
+	}
+	return p.resend(t.signal)
 }
 
 // Run starts the program and waits for its end.

@@ -14,10 +14,10 @@ import (
 // process itself, made to by ptrace(2), creates it; we write the offsets; and the
 // exec of the program enters it.
 //
-// Where exec does not do that (before Linux 6.2) the process has to enter by
-// setns(2), which a multi-threaded one cannot: that is refused before anything is
-// touched, with an error that matches [ErrNotSupported]. So is a kernel without
-// time namespaces. Offsets that the kernel would not take are a [*RangeError].
+// A process with one thread enters at once, by setns(2), whatever it goes on to do.
+// One with more has to exec, from its main thread, on a kernel where that is enough
+// (Linux 6.2): elsewhere it is refused before anything is touched, with an error
+// that matches [ErrNotSupported]. So is a kernel without time namespaces. Offsets that the kernel would not take are a [*RangeError].
 //
 // Afterwards the kernel has been asked whether it holds exactly these offsets. If
 // Inject fails once the process has been changed, the process is killed: it can
@@ -45,12 +45,21 @@ func Inject(p *Process, o Offsets) error {
 	}
 	if err != nil {
 		// Killed rather than let go: what it has by now is not known.
-		if kill := unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0); kill != nil && kill != unix.ESRCH {
-			err = errors.Join(err, fmt.Errorf("process %d could not be killed: %w", p.pid, kill))
-		}
-		return err
+		return errors.Join(err, t.kill(p))
 	}
 	step("detached")
+	return p.resend(t.signal)
+}
+
+// resend sends a signal that came while the process was traced. From the stop at
+// which a seized thread is let go, PTRACE_DETACH itself delivers none.
+func (p *Process) resend(sig unix.Signal) error {
+	if sig == 0 {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(p.pidfd, sig, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("process %d: %v came meanwhile and could not be sent again: %w", p.pid, sig, err)
+	}
 	return nil
 }
 
@@ -67,19 +76,15 @@ func checkInject(p *Process, o Offsets) (enter bool, err error) {
 	if err := o.Check(host.Clocks); err != nil {
 		return false, err
 	}
-	switches := HaveExecSwitch()
-	if switches == nil {
-		return false, nil
-	}
 	threads, err := p.Threads()
-	if err != nil {
-		return false, err
+	if err != nil || threads == 1 {
+		return true, err
 	}
-	if threads > 1 {
+	if switches := HaveExecSwitch(); switches != nil {
 		return false, fmt.Errorf("process %d has %d threads, and only a single-threaded one can enter a time namespace by itself: %w",
 			p.pid, threads, switches)
 	}
-	return true, nil
+	return false, nil
 }
 
 // shift does the work on a stopped process: create, write, verify and, where exec

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,36 +177,67 @@ func onTracerThread(f func()) {
 	<-done
 }
 
-// Where exec does not switch, a process enters by itself, and only if it has one
-// thread. This kernel may be newer; the path is the same.
-func TestEnter(t *testing.T) {
+// A process with one thread is in its namespace at once, on every kernel, and
+// needs no exec for it. Nor does it lose a signal that stops it.
+func TestInjectEnters(t *testing.T) {
 	requireRoot(t)
-	sleep, err := exec.LookPath("sleep")
-	if err != nil {
-		t.Skip(err)
-	}
-	cmd := exec.Command(sleep, "60")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	waitForCall(t, cmd.Process.Pid, unix.SYS_CLOCK_NANOSLEEP)
-	p, err := OpenProcess(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := startSleep(t)
 	want := Offsets{offset(t, "+1d"), offset(t, "+2d")}
+	if err := Inject(p, want); err != nil {
+		t.Fatal(err)
+	}
+	checkInside(t, p, want)
+
+	p = startSleep(t)
 	onTracerThread(func() {
 		tr, err := seize(p)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		if err := errors.Join(tr.begin(), tr.shift(p, want, true), tr.end()); err != nil {
+		err = tr.begin()
+		unix.Kill(p.PID(), unix.SIGSTOP)
+		if err := errors.Join(err, tr.shift(p, want, true), tr.end(), p.resend(tr.signal)); err != nil {
 			t.Error(err)
 		}
 	})
+	checkInside(t, p, want)
+	for range 100 {
+		if text, err := p.read("status"); err != nil {
+			t.Fatal(err)
+		} else if s, _ := statusLine(text, "State"); strings.HasPrefix(s, "T") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("SIGSTOP was lost")
+}
+
+// startSleep starts a process with one thread and waits until it sleeps.
+func startSleep(t *testing.T) *Process {
+	t.Helper()
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	waitForCall(t, cmd.Process.Pid, unix.SYS_CLOCK_NANOSLEEP)
+	return open(t, cmd.Process.Pid)
+}
+
+func open(t *testing.T, pid int) *Process {
+	t.Helper()
+	p, err := OpenProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// checkInside wants the process to be in a namespace with these offsets.
+func checkInside(t *testing.T, p *Process, want Offsets) {
+	t.Helper()
 	ns, err := p.Namespaces()
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +248,37 @@ func TestEnter(t *testing.T) {
 	}
 	if ns.Time != ns.ForChildren || held != want {
 		t.Errorf("%+v with %v, want to be in one with %v", ns, held, want)
+	}
+}
+
+// What cannot be finished is killed, and its parent can tell: here a shell, whose
+// child lacks the right to make a namespace.
+func TestInjectKillsWhatItChanged(t *testing.T) {
+	requireRoot(t)
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command("sh", "-c", `setpriv --reuid 65534 --clear-groups sleep 60 & echo $!; wait $!; echo "ended $?"`)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	r := bufio.NewReader(out)
+	var pid int
+	if _, err := fmt.Fscanln(r, &pid); err != nil {
+		t.Fatal(err)
+	}
+	waitForCall(t, pid, unix.SYS_CLOCK_NANOSLEEP)
+	err = Inject(open(t, pid), Offsets{})
+	if want := fmt.Sprintf("process %d: unshare(CLONE_NEWTIME): operation not permitted (it needs CAP_SYS_ADMIN in its user namespace, and no seccomp filter against unshare)", pid); errText(err) != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+	if line, err := r.ReadString('\n'); line != "ended 137\n" {
+		t.Errorf("the parent said %q, %v", line, err)
 	}
 }
 
@@ -256,8 +319,8 @@ func TestInjectIntoTracedProcess(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if pid, comm, err := p.Tracer(); pid == 0 || comm == "" || err != nil {
-			t.Errorf("tracer %d %q, %v", pid, comm, err)
+		if s, err := p.Status(); s.Tracer != unix.Gettid() && s.Tracer != os.Getpid() || err != nil {
+			t.Errorf("%+v, %v", s, err)
 		}
 		errs := make(chan error)
 		go func() { errs <- Inject(p, Offsets{}) }()
@@ -288,28 +351,72 @@ func TestProcessIsGone(t *testing.T) {
 	}
 }
 
-// The inits that are accepted are those of real runtimes, in integration/.
+// The inits of real runtimes are in integration/.
 func TestCheckWaitingInit(t *testing.T) {
 	requireRoot(t)
-	child := startVictim(t, "read", nil)
-	apart := startVictim(t, "read", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS})
+	apart := &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	other := startVictim(t, "read", apart).Process.Pid
+	shared := startVictim(t, "read", nil).Process.Pid
+	forked := startForked(t, os.Args[0], os.Args[1:]...)
+	adopted := startForked(t, "/bin/sh", append([]string{"-c", `exec 3<&0; "$0" "$@" <&3 >&2 & echo $!; wait`}, os.Args...)...)
 	const alone = "; its clocks are left alone"
+	const unknown = ", which is not the init of a runtime that started this hook" + alone
 	for name, tt := range map[string]struct {
 		pid  int
-		want string
+		id   string
+		want string // "" when it is accepted
 	}{
-		"ourselves":                         {os.Getpid(), "it shares this hook's mount namespace" + alone},
-		"without a mount namespace":         {child.Process.Pid, "it shares this hook's mount namespace" + alone},
-		"not started by one that we are of": {apart.Process.Pid, `it runs "/proc/self/exe" (exe), which is not the init of a runtime that started this hook` + alone},
+		"the runtime":                   {os.Getpid(), "c", "it shares this hook's mount namespace" + alone},
+		"without mounts of its own":     {shared, "c", "it shares this hook's mount namespace" + alone},
+		"another program":               {other, "c", `it runs "/proc/self/exe" (exe)` + unknown},
+		"a fork of an ancestor":         {forked, os.Args[1], ""},
+		"one for another container":     {forked, "c", unknown},
+		"the same program, not our kin": {adopted, os.Args[1], unknown},
 	} {
-		p, err := OpenProcess(tt.pid)
-		if err != nil {
-			t.Fatal(err)
+		// The hook is a child of the runtime, which is this test.
+		hook := exec.Command("/proc/self/exe")
+		hook.Env = append(os.Environ(), "TIMENS_TEST_ROLE=check", fmt.Sprintf("TIMENS_TEST_PID=%d", tt.pid), "TIMENS_TEST_ID="+tt.id)
+		out, err := hook.CombinedOutput()
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v, %s", name, err, out)
+			}
+			continue
 		}
-		err = p.CheckWaitingInit()
-		if want := fmt.Sprintf("process %d is no container init that waits for this hook: %s", tt.pid, tt.want); err == nil || err.Error() != want {
-			t.Errorf("%s: got %v, want %q", name, err, want)
+		start := fmt.Sprintf("process %d is no container init that waits for this hook: ", tt.pid)
+		if err == nil || !strings.HasPrefix(string(out), start) || !strings.HasSuffix(string(out), tt.want+"\n") {
+			t.Errorf("%s: got %s\nwant %s…%s", name, out, start, tt.want)
 		}
-		p.Close()
 	}
+}
+
+// startForked starts a process that runs this program with these arguments, in a
+// mount namespace of its own, and returns its PID: its own, or what it prints.
+func startForked(t *testing.T, program string, args ...string) int {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "TIMENS_TEST_ROLE=read")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setpgid: true}
+	if program == os.Args[0] {
+		cmd.Path = "/proc/self/exe"
+	}
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Kill(-cmd.Process.Pid, unix.SIGKILL); cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil {
+		return pid
+	}
+	return cmd.Process.Pid
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -20,6 +21,7 @@ var roles = map[string]func(){
 	"read":   waitInRead,
 	"spin":   waitInUserMode,
 	"calls":  waitBetweenCalls,
+	"check":  checkAsHook,
 }
 
 func TestMain(m *testing.M) {
@@ -51,6 +53,25 @@ func reportClocks() {
 		fatal(err)
 	}
 	json.NewEncoder(os.Stdout).Encode(seen{c, own, ns.Time == ns.ForChildren})
+}
+
+// checkAsHook asks CheckWaitingInit, as a child of the runtime.
+func checkAsHook() {
+	pid, err := strconv.Atoi(os.Getenv("TIMENS_TEST_PID"))
+	if err != nil {
+		fatal(err)
+	}
+	p, err := OpenProcess(pid)
+	if err != nil {
+		fatal(err)
+	}
+	s, err := p.Status()
+	if err != nil {
+		fatal(err)
+	}
+	if err := p.CheckWaitingInit(os.Getenv("TIMENS_TEST_ID"), s); err != nil {
+		fatal(err)
+	}
 }
 
 func fatal(err error) {

@@ -59,20 +59,42 @@ func (o Offset) Compare(p Offset) int {
 
 // Add returns o + p, or an error when the sum does not fit.
 func (o Offset) Add(p Offset) (Offset, error) {
-	secs, nanos := o.secs+p.secs, o.nanos+p.nanos
-	over := (o.secs > 0 && p.secs > 0 && secs < 0) || (o.secs < 0 && p.secs < 0 && secs >= 0)
+	nanos, carry := o.nanos+p.nanos, int64(0)
 	if nanos >= nanosPerSecond {
-		nanos -= nanosPerSecond
-		// -2^63 + -1 s wraps to 2^63-1 s, and one second carried wraps it back.
-		if secs == math.MaxInt64 {
-			over = !over
-		}
-		secs++
+		nanos, carry = nanos-nanosPerSecond, 1
 	}
-	if over {
+	secs, fits := sum(o.secs, p.secs, carry)
+	if !fits {
 		return Offset{}, fmt.Errorf("%v plus %v overflows 64-bit seconds", o, p)
 	}
 	return Offset{secs, nanos}, nil
+}
+
+// Sub returns o - p, or an error when the difference does not fit.
+func (o Offset) Sub(p Offset) (Offset, error) {
+	nanos, borrow := int64(o.nanos)-int64(p.nanos), int64(0)
+	if nanos < 0 {
+		nanos, borrow = nanos+nanosPerSecond, 1
+	}
+	// o - p is o + ^p + 1, and ^p always fits.
+	secs, fits := sum(o.secs, ^p.secs, 1-borrow)
+	if !fits {
+		return Offset{}, fmt.Errorf("%v minus %v overflows 64-bit seconds", o, p)
+	}
+	return Offset{secs, uint32(nanos)}, nil
+}
+
+// sum returns a + b + carry, where carry is 0 or 1, and whether that fits.
+func sum(a, b, carry int64) (int64, bool) {
+	// Two of different signs do not overflow, and leave room for a carry.
+	if a >= 0 && b >= 0 {
+		return a + b + carry, uint64(a)+uint64(b)+uint64(carry) <= math.MaxInt64
+	}
+	if a < 0 && b < 0 {
+		s := a + b + carry
+		return s, s < 0
+	}
+	return a + b + carry, true
 }
 
 // Neg returns -o, or an error when it does not fit.
@@ -86,22 +108,13 @@ func (o Offset) Neg() (Offset, error) {
 	return Offset{-o.secs, 0}, nil
 }
 
-// Sub returns o - p, or an error when the difference does not fit.
-func (o Offset) Sub(p Offset) (Offset, error) {
-	n, err := p.Neg()
-	if err != nil {
-		return Offset{}, fmt.Errorf("%v minus %v overflows 64-bit seconds", o, p)
-	}
-	return o.Add(n)
-}
-
 // Duration converts o, or fails when it is beyond the 292 years of a duration.
 func (o Offset) Duration() (time.Duration, error) {
-	const most = math.MaxInt64 / nanosPerSecond
-	if o.secs >= most || o.secs < -most {
+	d := time.Duration(o.secs*nanosPerSecond + int64(o.nanos))
+	if OffsetOf(d) != o { // it wrapped around
 		return 0, fmt.Errorf("%v does not fit in a time.Duration", o)
 	}
-	return time.Duration(o.secs*nanosPerSecond + int64(o.nanos)), nil
+	return d, nil
 }
 
 // String returns the shortest exact form that ParseOffset reads back, such as

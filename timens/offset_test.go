@@ -57,6 +57,26 @@ func TestOffsetArithmetic(t *testing.T) {
 			t.Errorf("%v + %v = %v, want an error", tt.a, tt.b, got)
 		}
 	}
+	for _, tt := range []struct{ a, b, diff Offset }{
+		{mustNew(t, -1, 0), mustNew(t, least, 0), mustNew(t, most, 0)},
+		{mustNew(t, -1, 999_999_999), mustNew(t, least, 0), mustNew(t, most, 999_999_999)},
+		{mustNew(t, 0, 0), mustNew(t, least, 1), mustNew(t, most, 999_999_999)},
+		{mustNew(t, least, 0), mustNew(t, least, 0), Offset{}},
+		{mustNew(t, 1, 0), mustNew(t, 0, 1), mustNew(t, 0, 999_999_999)},
+	} {
+		if got, err := tt.a.Sub(tt.b); got != tt.diff || err != nil {
+			t.Errorf("%v - %v = %v, %v; want %v", tt.a, tt.b, got, err, tt.diff)
+		}
+	}
+	for _, tt := range []struct{ a, b Offset }{
+		{mustNew(t, 0, 0), mustNew(t, least, 0)},
+		{mustNew(t, least, 0), mustNew(t, 0, 1)},
+		{mustNew(t, -2, 0), mustNew(t, most, 1)},
+	} {
+		if got, err := tt.a.Sub(tt.b); err == nil {
+			t.Errorf("%v - %v = %v, want an error", tt.a, tt.b, got)
+		}
+	}
 	if _, err := mustNew(t, least, 0).Neg(); err == nil {
 		t.Error("the least offset has no opposite")
 	}
@@ -66,7 +86,7 @@ func TestOffsetArithmetic(t *testing.T) {
 }
 
 func TestOffsetDuration(t *testing.T) {
-	for _, d := range []time.Duration{0, 1, -1, time.Second, -1500 * time.Millisecond, 200 * 365 * 24 * time.Hour} {
+	for _, d := range []time.Duration{0, 1, -1, math.MaxInt64, math.MinInt64, time.Second, -1500 * time.Millisecond, 200 * 365 * 24 * time.Hour} {
 		if got, err := OffsetOf(d).Duration(); got != d || err != nil {
 			t.Errorf("%v became %v, %v", d, got, err)
 		}

@@ -63,31 +63,37 @@ func readAt(dir int, name string) ([]byte, error) {
 	}
 }
 
-// status holds the lines of /proc/PID/status that are needed here, proc_pid_status(5).
-type status struct {
-	name                  string
-	ppid, tracer, threads int
+// Status is what /proc/PID/status says, proc_pid_status(5).
+type Status struct {
+	Name   string // of the program, at most 15 bytes
+	Parent int
+	Tracer int // who traces it with ptrace(2), or 0
 }
 
-func parseStatus(text []byte) (status, error) {
-	var s status
-	numbers := map[string]*int{"PPid": &s.ppid, "TracerPid": &s.tracer, "Threads": &s.threads}
-	for line := range bytes.Lines(text) {
-		key, value, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(":\t"))
-		if string(key) == "Name" {
-			s.name = string(value)
+func parseStatus(text []byte) (s Status, err error) {
+	for _, f := range []struct {
+		key string
+		to  *int
+	}{{"PPid", &s.Parent}, {"TracerPid", &s.Tracer}} {
+		value, ok := statusLine(text, f.key)
+		if !ok {
+			return s, fmt.Errorf("status has no line %s", f.key)
 		}
-		if to := numbers[string(key)]; to != nil {
-			n, err := strconv.Atoi(string(value))
-			if err != nil {
-				return s, fmt.Errorf("status line %q: %w", line, err)
-			}
-			*to = n
-			delete(numbers, string(key))
+		if *f.to, err = strconv.Atoi(value); err != nil {
+			return s, fmt.Errorf("status line %s: %w", f.key, err)
 		}
 	}
-	if len(numbers) > 0 {
-		return s, errors.New("status lacks PPid, TracerPid or Threads")
-	}
+	s.Name, _ = statusLine(text, "Name")
 	return s, nil
+}
+
+// statusLine returns what stands behind "key:\t" at the start of a line. A name
+// cannot forge one: the kernel escapes line ends in it.
+func statusLine(text []byte, key string) (string, bool) {
+	for line := range bytes.Lines(text) {
+		if value, ok := bytes.CutPrefix(line, []byte(key+":\t")); ok {
+			return string(bytes.TrimSuffix(value, []byte("\n"))), true
+		}
+	}
+	return "", false
 }

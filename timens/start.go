@@ -16,13 +16,9 @@ const clockTick = time.Second / 100
 // are made for clocks to read something at that time leave the process no start
 // before their zero, which /proc/PID/stat could not express.
 func (p *Process) HostAtStart(h Host) (Host, error) {
-	text, err := p.read("stat")
+	ticks, err := p.startTicks()
 	if err != nil {
 		return Host{}, err
-	}
-	ticks, err := parseStartTicks(string(text))
-	if err != nil {
-		return Host{}, fmt.Errorf("process %d: %w", p.pid, err)
 	}
 	start, err := unshifted(time.Duration(ticks)*clockTick, h.Own.Boottime)
 	if err != nil {
@@ -32,6 +28,18 @@ func (p *Process) HostAtStart(h Host) (Host, error) {
 	h.Clocks.Boottime -= age
 	h.Clocks.Monotonic = max(0, h.Clocks.Monotonic-age) // it stands still while the machine sleeps
 	return h, nil
+}
+
+func (p *Process) startTicks() (uint64, error) {
+	text, err := p.read("stat")
+	if err != nil {
+		return 0, err
+	}
+	ticks, err := parseStartTicks(string(text))
+	if err != nil {
+		return 0, fmt.Errorf("process %d: %w", p.pid, err)
+	}
+	return ticks, nil
 }
 
 // parseStartTicks returns field 22 of /proc/PID/stat, proc_pid_stat(5). The second

@@ -159,7 +159,13 @@ func release() string {
 // kernelVersion returns 0, 0 for a release that does not begin with two numbers:
 // such a kernel is tried, not trusted.
 func kernelVersion() (major, minor int) {
-	if _, err := fmt.Sscanf(release(), "%d.%d", &major, &minor); err != nil {
+	first, rest, _ := strings.Cut(release(), ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	major, err := strconv.Atoi(first)
+	if err != nil {
+		return 0, 0
+	}
+	if minor, err = strconv.Atoi(second); err != nil {
 		return 0, 0
 	}
 	return major, minor

@@ -2,6 +2,7 @@ package timens
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +34,7 @@ type tracee struct {
 	regs   unix.PtraceRegs
 	mask   uint64      // the signals that the thread blocks
 	gadget uintptr     // address of a system call instruction
-	signal unix.Signal // one to deliver when the thread is let go
+	signal unix.Signal // one to send again when the thread has been let go
 }
 
 const sizeofSigset = 8 // of the kernel's sigset_t, on every architecture here
@@ -57,19 +58,35 @@ func seize(p *Process) (*tracee, error) {
 		return nil, fmt.Errorf("process %d: %w", t.pid, err)
 	}
 	step("seized")
-	// Nothing is changed before it is certain that this is still the process that
-	// was checked. EXITKILL can only be set, or undone, on a stopped thread.
-	if err := p.alive(); err != nil {
-		return nil, err
-	}
 	if err := ptrace(unix.PTRACE_INTERRUPT, t.pid, 0, 0, "PTRACE_INTERRUPT"); err != nil {
-		return nil, fmt.Errorf("process %d: %w", t.pid, err)
+		return nil, t.wrap(err)
 	}
 	if err := t.waitStop(); err != nil {
 		return nil, err
 	}
 	step("interrupted")
+	// Nothing is changed before it is certain that this is still the process that
+	// was checked. EXITKILL, which would hit another, is not set yet.
+	if err := p.alive(); err != nil {
+		return nil, errors.Join(err, t.wrap(ptrace(unix.PTRACE_DETACH, t.pid, 0, 0, "PTRACE_DETACH")))
+	}
 	return t, nil
+}
+
+// kill ends the process and takes note of its death, without which its parent
+// could not.
+func (t *tracee) kill(p *Process) error {
+	if err := unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("process %d could not be killed: %w", t.pid, err)
+	}
+	if s, err := p.Status(); err == nil && s.Parent == os.Getpid() {
+		return nil // our own child, whose end somebody here waits for
+	}
+	for {
+		if _, err := t.wait(); err != nil { // it ended, now or before
+			return nil
+		}
+	}
 }
 
 // begin readies the stopped thread for calls.
@@ -159,7 +176,7 @@ func (t *tracee) end() error {
 		return t.wrap(err)
 	}
 	step("restored")
-	return t.wrap(ptrace(unix.PTRACE_DETACH, t.pid, 0, uintptr(t.signal), "PTRACE_DETACH"))
+	return t.wrap(ptrace(unix.PTRACE_DETACH, t.pid, 0, 0, "PTRACE_DETACH"))
 }
 
 func (t *tracee) resume(request int, name string) error {
@@ -184,7 +201,7 @@ func (t *tracee) waitStop() error {
 }
 
 // waitCall waits for the entry or the end of a system call. Of all signals only
-// SIGSTOP can come meanwhile; it is kept, and delivered at the end.
+// SIGSTOP can come meanwhile; it is kept, and sent again at the end.
 func (t *tracee) waitCall() error {
 	for {
 		ws, err := t.wait()
@@ -240,41 +257,53 @@ func (t *tracee) findSyscall() (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	maps, err := readAt(root, strconv.Itoa(t.pid)+"/maps")
+	name := strconv.Itoa(t.pid) + "/auxv"
+	auxv, err := readAt(root, name)
 	if err != nil {
-		return 0, &os.PathError{Op: "read", Path: "/proc/" + strconv.Itoa(t.pid) + "/maps", Err: err}
+		return 0, &os.PathError{Op: "read", Path: "/proc/" + name, Err: err}
 	}
-	var vdso, text [][2]uintptr
+	for ; len(auxv) >= 16; auxv = auxv[16:] { // pairs of a key and a value
+		if binary.NativeEndian.Uint64(auxv) == atSysinfoEhdr {
+			vdso := uintptr(binary.NativeEndian.Uint64(auxv[8:]))
+			if at, ok := t.scan(vdso, vdso+maxVDSO); ok {
+				return at, nil
+			}
+		}
+	}
+	return t.findInText(root)
+}
+
+const (
+	atSysinfoEhdr = 33 // AT_SYSINFO_EHDR, getauxval(3): where the vDSO is
+	maxVDSO       = 1 << 16
+)
+
+// findInText looks in everything that the process may execute.
+func (t *tracee) findInText(root int) (uintptr, error) {
+	name := strconv.Itoa(t.pid) + "/maps"
+	maps, err := readAt(root, name)
+	if err != nil {
+		return 0, &os.PathError{Op: "read", Path: "/proc/" + name, Err: err}
+	}
 	for line := range strings.Lines(string(maps)) {
 		var from, to uintptr
 		var perm string
-		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &perm); err != nil || len(perm) != 4 || perm[2] != 'x' {
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &perm); err != nil || !strings.HasPrefix(perm, "r-x") {
 			continue
 		}
-		if strings.HasSuffix(line, "[vdso]\n") {
-			vdso = append(vdso, [2]uintptr{from, to})
-		} else if perm[0] == 'r' {
-			text = append(text, [2]uintptr{from, to})
-		}
-	}
-	for _, area := range append(vdso, text...) {
-		if at, ok := t.scan(area[0], area[1]); ok {
+		if at, ok := t.scan(from, to); ok {
 			return at, nil
 		}
 	}
 	return 0, errors.New("no system call instruction in its memory")
 }
 
-// scan looks for syscallInsn between two addresses, a chunk at a time.
+// scan looks for syscallInsn between two addresses, a page at a time.
 func (t *tracee) scan(from, to uintptr) (uintptr, bool) {
-	buf := make([]byte, min(to-from, 1<<16))
-	for ; from < to; from += uintptr(len(buf)) {
-		chunk := buf[:min(to-from, uintptr(len(buf)))]
-		if t.peek(from, chunk) != nil {
-			return 0, false
-		}
+	page := make([]byte, 4096)
+	for ; from < to && t.peek(from, page) == nil; from += uintptr(len(page)) {
 		for off := 0; ; off++ {
-			i := bytes.Index(chunk[off:], syscallInsn)
+			i := bytes.Index(page[off:], syscallInsn)
 			if i < 0 {
 				break
 			}
