@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type container struct {
 	id, dir string
 	spec    *specs.Spec
 	uid     int      // of whoever runs the runtime
+	roots   []string // instead of --root and an absolute path
+	before  []string // a command that runs the runtime
 	holder  int      // a process in whose user namespace the runtime is run as root, or 0
 	env     []string // for the runtime and for the hooks
 	hook    string   // the hook binary
@@ -114,6 +117,9 @@ func (c *container) command(args ...string) *exec.Cmd {
 		program = filepath.Join(base, "bin/timens-runc")
 	}
 	global := []string{"--root", c.root()}
+	if c.roots != nil {
+		global = c.roots
+	}
 	if c.uid != 0 && c.stack.runtime.isCrun() {
 		global = append(global, "--cgroup-manager=disabled")
 	}
@@ -121,11 +127,12 @@ func (c *container) command(args ...string) *exec.Cmd {
 	if c.holder != 0 {
 		argv = append([]string{"nsenter", "--user", "--mount", "--target", strconv.Itoa(c.holder), "--"}, argv...)
 	}
+	argv = append(slices.Clone(c.before), argv...)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = c.env
 	cmd.Dir = c.dir
 	cmd.WaitDelay = 20 * time.Second
-	if c.uid != 0 && c.holder == 0 {
+	if c.uid != 0 && c.holder == 0 && c.before == nil {
 		id := uint32(c.uid)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
 	}
@@ -196,9 +203,14 @@ func (c *container) exec() seen {
 // create makes the container, which then waits for start; its output goes to files.
 func (c *container) create(options ...string) result {
 	c.t.Helper()
+	return c.createBy("create", options...)
+}
+
+func (c *container) createBy(command string, options ...string) result {
+	c.t.Helper()
 	pidFile := filepath.Join(c.dir, "pid")
 	c.prepare()
-	args := append([]string{"create", "--bundle", c.bundle(), "--pid-file", pidFile}, options...)
+	args := append([]string{command, "--bundle", c.bundle(), "--pid-file", pidFile}, options...)
 	cmd := c.command(append(args, c.id)...)
 	var files [2]*os.File
 	for i, name := range []string{"stdout", "stderr"} {
@@ -241,6 +253,15 @@ func (c *container) start() seen {
 	}
 	c.must("start", c.id)
 	return c.report()
+}
+
+// startDetached does in one call what start does in two.
+func (c *container) startDetached() {
+	c.t.Helper()
+	if r := c.createBy("run", "--detach"); r.exit != 0 {
+		c.t.Fatalf("%s run: exit %d: %s%s", c.stack, r.exit, r.stderr, r.stdout)
+	}
+	asked.check(c.t, c.created, c.report())
 }
 
 // report waits for what the init of a detached container writes.
