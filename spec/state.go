@@ -20,29 +20,57 @@ const MaxStateSize = 1 << 20
 func ReadState(r io.Reader) (*specs.State, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxStateSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("container state: %w", err)
+		return nil, fmt.Errorf("%s: %w", stateName, err)
 	}
 	if len(data) > MaxStateSize {
-		return nil, fmt.Errorf("container state: larger than %d bytes", MaxStateSize)
+		return nil, fmt.Errorf(stateName+": larger than %d bytes", MaxStateSize)
 	}
-	d, err := parseDocument(data, "container state")
+	// By the scanner rather than by reflection: this is read at every start of a
+	// container, and mostly to find that there is nothing to do.
+	d, err := parseDocument(data, stateName)
 	if err != nil {
 		return nil, err
 	}
-	// Before the rest, because it names the annotation that is no string.
-	annotations, err := d.Annotations()
+	s, err := d.state()
 	if err != nil {
 		return nil, err
 	}
+	if err := checkState(s); err != nil {
+		return nil, fmt.Errorf("%s: %w", stateName, err)
+	}
+	return s, nil
+}
+
+// stateName stands for the state in messages: it comes by a pipe.
+const stateName = "container state"
+
+// state takes the document for a container's state.
+func (d *Document) state() (*specs.State, error) {
+	members, _ := items(d.data, skipSpace(d.data, 0))
 	var s specs.State
-	if err = decode(data, &s, ""); err == nil {
-		err = checkState(&s)
+	var status string
+	for _, f := range []struct {
+		key string
+		to  *string
+	}{{"ociVersion", &s.Version}, {"id", &s.ID}, {"status", &status}, {"bundle", &s.Bundle}} {
+		v, err := d.text(members, []string{f.key})
+		if err != nil {
+			return nil, err
+		}
+		*f.to = v
 	}
+	s.Status = specs.ContainerState(status)
+	i, err := d.lookup(members, []string{"pid"})
 	if err != nil {
-		return nil, fmt.Errorf("container state: %w", err)
+		return nil, err
 	}
-	s.Annotations = annotations
-	return &s, nil
+	if i >= 0 {
+		if err := d.decode(members[i], &s.Pid, "pid"); err != nil {
+			return nil, err
+		}
+	}
+	s.Annotations, err = d.Annotations()
+	return &s, err
 }
 
 func checkState(s *specs.State) error {
@@ -69,7 +97,7 @@ func StateAnnotations(s *specs.State) (map[string]string, error) {
 		return s.Annotations, nil
 	}
 	if s.Bundle == "" {
-		return nil, errors.New("container state: missing required property: bundle")
+		return nil, errors.New(stateName + ": missing required property: bundle")
 	}
 	d, err := ReadFile(s.Bundle, "config.json")
 	if err != nil {
