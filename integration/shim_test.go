@@ -76,6 +76,24 @@ func TestShimAgain(t *testing.T) {
 	})
 }
 
+// TestShimForgets starts a container that asks for nothing from a bundle whose
+// last one did: nothing of that is left.
+func TestShimForgets(t *testing.T) {
+	eachShim(t, func(t *testing.T, s stack) {
+		c := newContainer(t, s)
+		ask(c, askMonotonic, askBoottime)
+		seen := c.run()
+		asked.check(t, c.created, seen)
+		text := bytes.ReplaceAll(c.readConfig(), []byte("io.timens.monotonic"), []byte("other"))
+		text = bytes.ReplaceAll(text, []byte("io.timens.boottime"), []byte("another"))
+		if err := os.WriteFile(filepath.Join(c.bundle(), "config.json"), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		seen = c.run()
+		want{}.check(t, c.created, seen)
+	})
+}
+
 // TestShimIsTheRuntime checks what the runtime must keep when the shim stands
 // before it: exit codes, streams and signals.
 func TestShimIsTheRuntime(t *testing.T) {

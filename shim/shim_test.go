@@ -38,11 +38,44 @@ func TestNative(t *testing.T) {
 	w.checkExec(t, "create", "-b", w.bundle, "c1")
 	want := strings.Replace(askJSON, `{"type":"pid"}]`, `{"type":"pid"},{"type":"time"}],`+
 		`"timeOffsets":{"monotonic":{"secs":0,"nanosecs":0},"boottime":{"secs":3600,"nanosecs":0}}`, 1)
+	want = strings.Replace(want, `"x":1e400`, `"x":1e400,"io.timens.applied":{"timeOffsets":{"monotonic":{},"boottime":{"secs":3600}},"namespaceAdded":true}`, 1)
 	if d := cmp.Diff(want, w.read(t, "bundle/config.json")); d != "" {
 		t.Errorf("config.json: -want +got:\n%s", d)
 	}
 	if own := w.read(t, "own.log"); !strings.Contains(own, `level=info msg="native: runc 1.5.2 sets time offsets itself" container=c1 offsets="monotonic +0, boottime +1h"`) {
 		t.Errorf("our log: %s", own)
+	}
+}
+
+// A bundle that is started again has the clocks that are asked for then.
+func TestNativeAgain(t *testing.T) {
+	other := strings.Replace(askJSON, "boottime", "monotonic", 1)
+	for name, tt := range map[string]struct{ now, toml, like string }{
+		"no annotation":  {strings.Replace(askJSON, "io.timens.", "other.", 1), "", ""},
+		"the other":      {other, "", other},
+		"denied by now":  {askJSON, "policy.clocks = []\npolicy.on-denied = \"ignore\"", ""},
+		"the same again": {askJSON, "", askJSON},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := tt.now // without a trace of us
+			if tt.like != "" {
+				fresh := newWorld(t, tt.like, tt.toml)
+				fresh.run("create", "-b", "@", "c1")
+				want = fresh.read(t, "bundle/config.json")
+			}
+			w := newWorld(t, askJSON, "")
+			w.run("create", "-b", "@", "c1")
+			first, _, _ := strings.Cut(tt.now, ",")
+			_, rest, _ := strings.Cut(w.read(t, "bundle/config.json"), ",")
+			w.write(t, "bundle/config.json", first+","+rest, 0o644)
+			w.write(t, "config.toml", "runtimes = [\""+w.runtime()+"\"]\n"+tt.toml, 0o644)
+			if status := w.run("create", "-b", "@", "c1"); status != 0 {
+				t.Errorf("exit status %d: %s", status, &w.stderr)
+			}
+			if d := cmp.Diff(want, w.read(t, "bundle/config.json")); d != "" {
+				t.Errorf("config.json: -want +got:\n%s", d)
+			}
+		})
 	}
 }
 

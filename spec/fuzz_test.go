@@ -76,17 +76,19 @@ func FuzzDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
-		checkEdit(t, d, []string{"linux", "namespaces"}, []string{"linux", "timeOffsets"}, func(d *Document) error {
-			return d.SetTime(timens.Offsets{Boottime: o})
+		offsets := timens.Offsets{Boottime: o}
+		checkEdit(t, d, [][]string{{"linux", "namespaces"}, {"linux", "timeOffsets"}, {KeyApplied}}, func(d *Document) error {
+			return d.SetTime(offsets)
 		})
-		if got, err := d.Time(); err == nil && d.Changed() && (got.Offsets != timens.Offsets{Boottime: o} || !got.Present) {
+		if got, err := d.Time(); err == nil && d.Changed() && (got.Offsets != offsets || !got.Present) {
 			t.Errorf("SetTime(%v) reads %v: %s", o, got, d.Bytes())
 		}
-		checkEdit(t, d, []string{"hooks", "createRuntime"}, nil, func(d *Document) error {
+		checkUndo(t, text, d)
+		checkEdit(t, d, [][]string{{"hooks", "createRuntime"}}, func(d *Document) error {
 			return d.AddHook("createRuntime", specs.Hook{Path: "/bin/h", Args: []string{"h", path}})
 		})
 		if keys := strings.Fields(path); len(keys) > 0 {
-			checkEdit(t, d, keys, nil, func(d *Document) error { return d.Set(secs, keys...) })
+			checkEdit(t, d, [][]string{keys}, func(d *Document) error { return d.Set(secs, keys...) })
 			if raw, ok, err := d.Get(keys...); err == nil && ok && string(raw) != string(must(json.Marshal(secs))) {
 				t.Errorf("Set(%d, %q) reads %s: %s", secs, keys, raw, d.Bytes())
 			}
@@ -105,8 +107,8 @@ func must[T any](v T, err error) T {
 }
 
 // checkEdit makes an edit, again, and again after parsing, and compares all that
-// is outside of two paths.
-func checkEdit(t *testing.T, d *Document, path1, path2 []string, edit func(*Document) error) {
+// is outside of some paths.
+func checkEdit(t *testing.T, d *Document, paths [][]string, edit func(*Document) error) {
 	t.Helper()
 	before := d.Bytes()
 	if err := edit(d); err != nil {
@@ -125,14 +127,61 @@ func checkEdit(t *testing.T, d *Document, path1, path2 []string, edit func(*Docu
 			t.Errorf("once:\n%s\ntwice, %v:\n%s", after, err, d.Bytes())
 		}
 	}
-	one, two := outside(before, path1, path2), outside(after, path1, path2)
+	one, two := outside(before, paths), outside(after, paths)
 	if !slices.Equal(one, two) {
-		t.Errorf("outside of %q and %q\n%q became\n%q", path1, path2, one, two)
+		t.Errorf("outside of %q\n%q became\n%q", paths, one, two)
 	}
 }
 
-// outside lists, in order, keys and raw values that are on none of two paths.
-func outside(text []byte, path1, path2 []string) []string {
+// checkUndo takes SetTime's edit of text back, which gives text again unless
+// something was in the way: null, or an empty object or array.
+func checkUndo(t *testing.T, text []byte, edited *Document) {
+	t.Helper()
+	before, err := ParseDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := ParseDocument(edited.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inTheWay := false
+	for _, path := range [][]string{{}, {"linux"}, {"linux", "namespaces"}} {
+		raw, ok, err := before.Get(path...)
+		if err != nil {
+			return // nothing was edited
+		}
+		if !ok {
+			continue
+		}
+		if inTheWay = inTheWay || raw[0] != '{' && raw[0] != '['; !inTheWay {
+			list, _ := items(raw, 0)
+			inTheWay = len(list) == 0
+		}
+	}
+	for _, path := range [][]string{{"linux", "timeOffsets"}, {KeyApplied}} {
+		if _, ok, err := before.Get(path...); ok || err != nil {
+			inTheWay = true // the values come back, in another layout
+		}
+	}
+	if err := d.UndoTime(); err != nil {
+		if edited.Changed() {
+			t.Errorf("undo of\n%s\n%v", edited.Bytes(), err)
+		}
+		return
+	}
+	if !inTheWay && !bytes.Equal(d.Bytes(), text) {
+		t.Errorf("edited\n%s\nundone\n%s\nwant\n%s", edited.Bytes(), d.Bytes(), text)
+	}
+	if again, err := ParseDocument(d.Bytes()); err != nil {
+		t.Errorf("%v in\n%s", err, d.Bytes())
+	} else if _, found, err := again.marked(); found || err != nil {
+		t.Errorf("the mark is left, %v:\n%s", err, d.Bytes())
+	}
+}
+
+// outside lists, in order, keys and raw values that are on none of the paths.
+func outside(text []byte, paths [][]string) []string {
 	var out []string
 	open := skipSpace(text, 0)
 	if text[open] != '{' {
@@ -140,23 +189,20 @@ func outside(text []byte, path1, path2 []string) []string {
 	}
 	list, _ := items(text, open)
 	for _, m := range list {
-		var rest [2][]string
-		on := 0
-		for i, p := range [][]string{path1, path2} {
+		var rest [][]string
+		whole := false // the value edited
+		for _, p := range paths {
 			if len(p) > 0 && p[0] == m.key {
-				rest[i] = p[1:]
-				on++
-				if len(p) == 1 {
-					on = 3 // the value edited
-				}
+				rest = append(rest, p[1:])
+				whole = whole || len(p) == 1
 			}
 		}
 		value := text[m.start:m.end]
 		switch {
-		case on == 0:
+		case len(rest) == 0:
 			out = append(out, string(text[m.keyStart:m.keyEnd]), string(value))
-		case on < 3:
-			out = append(out, outside(value, rest[0], rest[1])...)
+		case !whole:
+			out = append(out, outside(value, rest)...)
 		}
 	}
 	return out

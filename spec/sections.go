@@ -32,24 +32,31 @@ func (d *Document) Annotations() (map[string]string, error) {
 // "pid", and the path of the namespace to join, "" for a new one. Two entries of
 // the type are an error, as they are to runtimes.
 func (d *Document) Namespace(typ string) (present bool, path string, err error) {
+	i, path, err := d.namespaceEntry(typ)
+	return i >= 0 && err == nil, path, err
+}
+
+// namespaceEntry returns the index of that entry, -1 when there is none.
+func (d *Document) namespaceEntry(typ string) (found int, path string, err error) {
+	found = -1
 	list, err := d.list(anArray, "linux", "namespaces")
 	if err != nil {
-		return false, "", err
+		return -1, "", err
 	}
 	for i, it := range list {
 		t, p, err := d.namespace(it, []string{"linux", fmt.Sprintf("namespaces[%d]", i)})
 		if err != nil {
-			return false, "", err
+			return -1, "", err
 		}
 		if t != typ {
 			continue
 		}
-		if present {
-			return false, "", fmt.Errorf("%s: linux.namespaces has two entries of type %q: remove one", d.name, typ)
+		if found >= 0 {
+			return -1, "", fmt.Errorf("%s: linux.namespaces has two entries of type %q: remove one", d.name, typ)
 		}
-		present, path = true, p
+		found, path = i, p
 	}
-	return present, path, nil
+	return found, path, nil
 }
 
 // namespace reads the entry of linux.namespaces that at names.

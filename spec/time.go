@@ -28,24 +28,8 @@ func (d *Document) Time() (TimeSpec, error) {
 		return TimeSpec{}, err
 	}
 	t := TimeSpec{Present: present, Path: path}
-	list, err := d.list(anObject, "linux", "timeOffsets")
-	if err != nil {
+	if t.Offsets, t.Listed, err = d.offsets("linux", "timeOffsets"); err != nil {
 		return TimeSpec{}, err
-	}
-	for _, m := range list {
-		clock, err := timens.ParseClock(brief(m.key))
-		if err != nil {
-			return TimeSpec{}, fmt.Errorf("%s: linux.timeOffsets: %w", d.name, err)
-		}
-		o, err := d.offset("linux", "timeOffsets", m.key)
-		if err != nil {
-			return TimeSpec{}, err
-		}
-		if t.Listed == nil {
-			t.Listed = make(map[timens.Clock]bool, len(list))
-		}
-		t.Listed[clock] = true
-		t.Offsets = t.Offsets.With(clock, o)
 	}
 	if path != "" && len(t.Listed) > 0 {
 		return TimeSpec{}, fmt.Errorf("%s: linux.timeOffsets is set, but the time namespace is joined by its path %q, which fixes its offsets: remove one of the two",
@@ -54,7 +38,29 @@ func (d *Document) Time() (TimeSpec, error) {
 	return t, nil
 }
 
-// offset reads one clock of linux.timeOffsets. A number that is absent is 0.
+// offsets reads an object of clocks and their offsets, as linux.timeOffsets is.
+func (d *Document) offsets(path ...string) (o timens.Offsets, listed map[timens.Clock]bool, err error) {
+	list, err := d.list(anObject, path...)
+	if err != nil || len(list) == 0 {
+		return o, nil, err
+	}
+	listed = make(map[timens.Clock]bool, len(list))
+	for _, m := range list {
+		clock, err := timens.ParseClock(brief(m.key))
+		if err != nil {
+			return o, nil, fmt.Errorf("%s: %s: %w", d.name, strings.Join(path, "."), err)
+		}
+		v, err := d.offset(append(path[:len(path):len(path)], m.key)...)
+		if err != nil {
+			return o, nil, err
+		}
+		listed[clock] = true
+		o = o.With(clock, v)
+	}
+	return o, listed, nil
+}
+
+// offset reads one of these clocks. A number that is absent is 0.
 func (d *Document) offset(path ...string) (timens.Offset, error) {
 	var v [2]int64
 	for i, key := range []string{"secs", "nanosecs"} {
@@ -80,16 +86,37 @@ func (d *Document) offset(path ...string) (timens.Offset, error) {
 // SetTime makes the document ask for a new time namespace with the given offsets
 // of both clocks. An entry of type time without a path is kept as it is, because
 // runtimes refuse a second one. One with a path is refused: the offsets of a
-// namespace that exists are fixed.
+// namespace that exists are fixed. What an earlier SetTime wrote is replaced; a
+// mark says what this one has written, if anything: see UndoTime.
 func (d *Document) SetTime(o timens.Offsets) error {
-	// Time looks at all that is edited below, so that no step fails after another.
+	saved := d.data
+	if err := d.setTime(o); err != nil {
+		d.data = saved
+		return err
+	}
+	return nil
+}
+
+func (d *Document) setTime(o timens.Offsets) error {
 	t, err := d.Time()
 	if err != nil {
+		return err
+	}
+	if t.Present && t.Offsets == o && len(t.Listed) == len(timens.AllClocks()) {
+		return nil
+	}
+	if err := d.UndoTime(); err != nil {
+		return err
+	}
+	if t, err = d.Time(); err != nil {
 		return err
 	}
 	if t.Path != "" {
 		return fmt.Errorf("%s: the container joins the time namespace %q, and the offsets of an existing one are fixed: remove this path from linux.namespaces, or ask for no clocks",
 			d.name, brief(t.Path))
+	}
+	if err := d.setMark(o, !t.Present); err != nil {
+		return err
 	}
 	if !t.Present {
 		entry := json.RawMessage(`{"type":"time"}`)

@@ -39,7 +39,11 @@ func TestSetTime(t *testing.T) {
 				if err := d.SetTime(o); err != nil {
 					t.Fatal(err)
 				}
-				if got := string(d.Bytes()); got != tt.want {
+				edited := document(t, string(d.Bytes()))
+				if err := edited.Remove(KeyApplied); err != nil {
+					t.Fatal(err)
+				}
+				if got := string(edited.Bytes()); got != tt.want {
 					t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 				}
 			}

@@ -38,10 +38,23 @@ type Result struct {
 	Plan    plan.Plan
 }
 
-// Edit changes doc so that the container gets the clocks that it asks for. An
-// error is a refusal: the container must not start. The document is then
-// unchanged.
-func Edit(doc *spec.Document, cfg *config.Config, f Facts) (r Result, err error) {
+// Edit changes doc so that the container gets the clocks that it asks for, and
+// no others that an earlier Edit has put there. An error is a refusal: the
+// container must not start. The document is then unchanged.
+func Edit(doc *spec.Document, cfg *config.Config, f Facts) (Result, error) {
+	saved := *doc
+	r, err := edit(doc, cfg, f)
+	if err != nil {
+		*doc = saved
+	}
+	return r, err
+}
+
+func edit(doc *spec.Document, cfg *config.Config, f Facts) (r Result, err error) {
+	// First, so that it is decided on what the container has without us.
+	if err := doc.UndoTime(); err != nil {
+		return r, err
+	}
 	annotations, err := doc.Annotations()
 	if err != nil {
 		return r, err
