@@ -79,6 +79,22 @@ func TestNativeAgain(t *testing.T) {
 	}
 }
 
+// What Docker asks for without offsets, these runtimes do not stand.
+func TestHooksDropTimeEntry(t *testing.T) {
+	const entry = `,{"type":"time"}`
+	asks := strings.Replace(askJSON, `{"type":"pid"}`, `{"type":"pid"}`+entry, 1)
+	for version, kept := range map[string]bool{"runc 1.1.5": false, "crun 1.21": false, "runc 1.2.5": true} {
+		w := newWorld(t, asks, "")
+		w.facts.name, w.facts.version, _ = strings.Cut(version, " ")
+		if status := w.run("create", "-b", "@", "c1"); status != 0 {
+			t.Errorf("exit status %d: %s", status, &w.stderr)
+		}
+		if got := w.read(t, "bundle/config.json"); strings.Contains(got, entry) != kept || !strings.Contains(got, "timens-hook") {
+			t.Errorf("%s: %s", version, got)
+		}
+	}
+}
+
 func TestHooks(t *testing.T) {
 	for _, tt := range []struct {
 		name, version string

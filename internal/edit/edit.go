@@ -113,6 +113,12 @@ func apply(p plan.Plan, b plan.Bundle, doc *spec.Document) error {
 	case plan.Native:
 		return doc.SetTime(p.Offsets)
 	case plan.Hooks:
+		if !b.Runtime.TakesTimeEntry() && len(b.Time.Listed) == 0 {
+			// The hook makes the namespace that an engine has asked for.
+			if err := doc.DropTimeNamespace(); err != nil {
+				return err
+			}
+		}
 		stages := []string{"createRuntime"}
 		if b.Runtime.Name == "runc" {
 			stages = append(stages, "poststart") // without which runc exec sees the host's clocks

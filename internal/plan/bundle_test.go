@@ -148,3 +148,14 @@ func TestNative(t *testing.T) {
 		}
 	}
 }
+
+func TestTakesTimeEntry(t *testing.T) {
+	for r, want := range map[Runtime]bool{
+		{"runc", "1.1.5+ds1"}: false, {"runc", "1.2.0-rc.1"}: true, {"runc", "1.2.0"}: true, {"runc", ""}: true,
+		{"crun", "1.8.1"}: false, {"crun", ""}: false, {"youki", "0.6.0"}: true,
+	} {
+		if got := r.TakesTimeEntry(); got != want {
+			t.Errorf("%v: %v", r, got)
+		}
+	}
+}

@@ -46,6 +46,18 @@ func (r Runtime) Native() bool {
 	return false
 }
 
+// TakesTimeEntry reports whether r starts a container for which config.json asks
+// for a new time namespace, as Docker does since 29.5. runc before 1.2.0 knows no
+// such type; crun 1.8.1 loses its init with it in a new pid namespace, and no
+// later version is known to need it where a hook makes one.
+func (r Runtime) TakesTimeEntry() bool {
+	if r.Name == "crun" {
+		return false
+	}
+	v, _, ok := parseVersion(r.Version)
+	return r.Name != "runc" || !ok || compare(v, [3]int{1, 2, 0}) >= 0
+}
+
 // notNative says why r does not do it alone.
 func (b Bundle) notNative() string {
 	switch {
