@@ -19,12 +19,14 @@ type invocation struct {
 	// goOnly is an option that was read as runc reads it, and that others would
 	// understand otherwise, such as -b=DIR: getopt_long(3) takes "=DIR".
 	goOnly string
+	// bare is a create or run with nothing after it, which all runtimes refuse.
+	// What they make of other lines without an ID they may not agree about.
+	bare bool
 }
 
-// makesContainer reports whether a low-level runtime would read a bundle.
-// Without an ID all of them refuse to.
+// makesContainer reports whether a low-level runtime may read a bundle.
 func (inv *invocation) makesContainer() bool {
-	return (inv.command == "create" || inv.command == "run") && inv.id != ""
+	return (inv.command == "create" || inv.command == "run") && !inv.bare
 }
 
 // config returns the directory and the name of the container's config.json. A
@@ -48,23 +50,23 @@ func (inv *invocation) config() (dir, name string) {
 // clap: groups. Options after the ID count for youki and newer runc, for others
 // they are errors, as for all of them more than one ID is. So the walker takes
 // what any of them takes, and where two would take the same words for different
-// bundles it says so.
+// bundles it says so. What none of them is known to take makes create and run fail.
 type walker struct {
-	args []string // what is still to be read
+	args    []string // what is still to be read
+	unknown string   // an option before the command that is not known
+	lacking string   // the last word, where it is an option without its value
 	invocation
 }
 
-// parse reads the arguments after the program's name. It fails when it cannot
-// tell which word is the command, and one of them is create or run.
+// parse reads the arguments after the program's name. It fails when the command
+// is create or run, or may be, and not every word of the line is understood.
 func parse(args []string) (*invocation, error) {
 	w := &walker{args: args}
-	if err := w.global(); err != nil {
-		return &w.invocation, err
+	err := w.global()
+	if err == nil && (w.command == "create" || w.command == "run") {
+		err = w.create()
 	}
-	if w.command == "create" || w.command == "run" {
-		w.create()
-	}
-	return &w.invocation, nil
+	return &w.invocation, err
 }
 
 // next takes the next argument. isOption is false for an operand, as "-" is one.
@@ -98,25 +100,28 @@ func (w *walker) global() error {
 			return nil
 		}
 		o := w.option(arg)
-		if o == nil && !strings.Contains(arg, "=") {
+		switch {
+		case o == nil && strings.Contains(arg, "="):
+			w.unknown = arg
+		case o == nil:
 			// Its value, or the command, may come next.
 			if slices.Contains(w.args, "create") || slices.Contains(w.args, "run") {
-				return fmt.Errorf("unknown option %q before the command: it cannot be told whether the next argument is its value; write %s=VALUE, or leave it out", arg, arg)
+				return unknownOption(arg)
 			}
 			return nil
-		}
-		if o != nil && o.role == quits {
+		case o.role == quits:
 			return nil
 		}
 	}
 	return nil
 }
 
-// create reads what comes after create or run. An unknown option is taken for
-// one without a value: of the value it might have, an ID is made here, and that
-// is no harm.
-func (w *walker) create() {
-	unknown := false
+// create reads what comes after create or run.
+func (w *walker) create() error {
+	if w.unknown != "" {
+		return unknownOption(w.unknown)
+	}
+	w.bare = len(w.args) == 0
 	for len(w.args) > 0 {
 		arg, isOption := w.next()
 		switch {
@@ -124,7 +129,7 @@ func (w *walker) create() {
 			if w.id == "" && len(w.args) > 0 {
 				w.id = w.args[0]
 			}
-			return
+			return nil
 		case !isOption:
 			if w.id == "" {
 				w.id = arg
@@ -132,13 +137,22 @@ func (w *walker) create() {
 		default:
 			o := w.option(arg)
 			if o == nil {
-				unknown = true
-			} else if o.role == quits && !unknown { // else it may be a value
+				return unknownOption(arg)
+			}
+			if o.role == quits {
 				w.command = ""
-				return
+				return nil
 			}
 		}
 	}
+	if w.lacking != "" {
+		return fmt.Errorf("option %q lacks its value", w.lacking)
+	}
+	return nil
+}
+
+func unknownOption(arg string) error {
+	return fmt.Errorf("unknown option %q: what it does to the words after it, and to the bundle, cannot be told; leave it out", arg)
 }
 
 // option reads one option, with its value where it has one, and returns the last
@@ -153,7 +167,7 @@ func (w *walker) option(arg string) *option {
 	if o == nil || len(name) == 1 || o.role == configFile { // which is crun's, and not Go
 		return w.group(arg)
 	}
-	if o.role == bundle {
+	if short := shortOption(name[0]); short != nil && short.value {
 		w.goOnly = arg // getopt_long: -b with the value "undle"
 	}
 	return w.take(o, value, hasValue)
@@ -194,7 +208,8 @@ func (w *walker) take(o *option, value string, hasValue bool) *option {
 	}
 	if !hasValue {
 		if len(w.args) == 0 {
-			return o // the runtime will complain
+			w.lacking = o.name()
+			return o
 		}
 		value, w.args = w.args[0], w.args[1:]
 	}

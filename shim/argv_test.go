@@ -38,16 +38,12 @@ func TestParse(t *testing.T) {
 		{"create --pid-file -b c1", create(nil)},
 		{"run -d --keep --no-subreaper --no-new-keyring -b /b c1", invocation{command: "run", id: "c1", bundle: "/b"}},
 		{"create --bundle= c1", create(nil)},
-		{"create --unknown -b /b c1", inB},
-		{"create --unknown=x -b /b c1", inB},
-		{"create --unknown value -b /b c1", create(func(i *invocation) { i.bundle, i.id = "/b", "value" })},
 
 		// getopt_long: abbreviations, groups, a value in the same word.
 		{"create -b/b c1", inB},
 		{"create -db/b c1", inB},
 		{"create --bun /b c1", inB},
 		{"create --b=/b c1", inB},
-		{"create --con /x c1", create(func(i *invocation) { i.id = "/x" })}, // of two: crun refuses
 		{"create -f c.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
 		{"create -fc.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
 		{"create -f=c.json c1", create(func(i *invocation) { i.configFile = "=c.json" })},
@@ -55,7 +51,8 @@ func TestParse(t *testing.T) {
 		{"create -config=c.json c1", create(nil)}, // -c onfig=c.json, to youki
 
 		// Go's flag package: one dash.
-		{"-root /r -log=/l create -b /b c1", create(func(i *invocation) { i.bundle, i.log = "/b", "/l" })},
+		{"-root /r -log=/l create -b /b c1", create(func(i *invocation) { i.bundle, i.log, i.goOnly = "/b", "/l", "-log=/l" })}, // -l og=/l
+		{"-debug create -no-pivot -b /b c1", inB},
 		{"create -bundle /b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-bundle" })},
 		{"create -bundle=/b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-bundle=/b" })},
 		{"create -b=/b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-b=/b" })},
@@ -69,16 +66,21 @@ func TestParse(t *testing.T) {
 		{"-- create c1", create(nil)},
 		{"- create c1", invocation{command: "-"}},
 		{"exec c1 run", invocation{command: "exec"}},
-		{"--unknown=1 create c1", create(nil)},
 		{"--unknown exec c1 ls", invocation{}},
 		{"features", invocation{command: "features"}},
+
+		{"--unknown=1 delete create", invocation{command: "delete"}},
+
+		// No ID for some, but who knows.
+		{"run --", invocation{command: "run"}},
+		{"run -f --", invocation{command: "run", configFile: "--"}},
+		{"run -bundle X", invocation{command: "run", bundle: "X", goOnly: "-bundle"}},
 
 		// Nothing is created.
 		{"", invocation{}},
 		{"--", invocation{}},
 		{"--root", invocation{}},
-		{"create", invocation{command: "create"}},
-		{"create --bundle", invocation{command: "create"}},
+		{"create", invocation{command: "create", bare: true}},
 		{"--version create c1", invocation{}},
 		{"-v create c1", invocation{}},
 		{"--help", invocation{}},
@@ -87,7 +89,6 @@ func TestParse(t *testing.T) {
 		// But here it may be.
 		{"--version=false create c1", create(nil)},
 		{"create -h=false c1", create(nil)},
-		{"create --unknown --help c1", create(nil)},
 		{"create --pid-file --help c1", create(nil)},
 	}
 	for _, tt := range tests {
@@ -111,16 +112,39 @@ func TestParseSpaces(t *testing.T) {
 	}
 }
 
-func TestParseAmbiguous(t *testing.T) {
-	for _, args := range []string{"--new x create c1", "--new create c1", "-n run c1", "--log /l --new exec c1 run"} {
+func TestParseRefuses(t *testing.T) {
+	for args, option := range map[string]string{
+		"--new x create c1":           "--new",
+		"--new create c1":             "--new",
+		"-n run c1":                   "-n",
+		"--log /l --new exec c1 run":  "--new",
+		"--log /l --unknown=1 run c1": "--unknown=1",
+		"--log /l create --new c1":    "--new",
+		"run --new --":                "--new",
+		"create --new --help":         "--new",
+		"create --new=x -b /b c1":     "--new=x",
+		"create --con /x c1":          "--con", // of two
+		"create -dx c1":               "-dx",
+	} {
 		inv, err := parse(strings.Fields(args))
-		want := `before the command: it cannot be told whether the next argument is its value; write `
-		if err == nil || !strings.HasPrefix(err.Error(), `unknown option "-`) || !strings.Contains(err.Error(), want) {
+		want := `unknown option "` + option + `": what it does to the words after it, and to the bundle, cannot be told; leave it out`
+		if err == nil || err.Error() != want {
 			t.Errorf("%s: got %+v, error %v", args, inv, err)
 		}
 		if strings.HasPrefix(args, "--log") && inv.log != "/l" {
 			t.Errorf("%s: the log is not known, got %+v", args, inv)
 		}
+	}
+	for args, option := range map[string]string{
+		"create --bundle": "--bundle", "run -d c1 -b": "--bundle", "run c1 --bun": "--bundle", "run c1 -db": "--bundle",
+	} {
+		if inv, err := parse(strings.Fields(args)); err == nil || err.Error() != `option "`+option+`" lacks its value` {
+			t.Errorf("%s: got %+v, error %v", args, inv, err)
+		}
+	}
+	inv, err := parse([]string{"run", " --bundle"})
+	if err == nil || err.Error() != `option "--bundle" lacks its value` {
+		t.Errorf("got %+v, error %v", inv, err)
 	}
 }
 

@@ -28,6 +28,13 @@ type option struct {
 	role  role
 }
 
+func (o *option) name() string {
+	if o.long == "" {
+		return "-" + string(o.short)
+	}
+	return "--" + o.long
+}
+
 var options = [...]option{
 	{"debug", 0, false, other},
 	{"systemd-cgroup", 's', false, other}, // -s: youki

@@ -17,7 +17,7 @@ func (s *shim) prepare(facts edit.Facts) error {
 			return err
 		}
 		if r.Name != "runc" {
-			return fmt.Errorf("option %q: runc and other runtimes understand different bundles by it; write --bundle DIR", s.inv.goOnly)
+			return fmt.Errorf("option %q: runc and other runtimes understand it differently; write it with two dashes, and its value as the next word", s.inv.goOnly)
 		}
 	}
 	file, doc, err := spec.OpenFile(s.inv.config())

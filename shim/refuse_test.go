@@ -29,9 +29,13 @@ func TestRefusals(t *testing.T) {
 		{"no bundle", askJSON, "", []string{"create", "-b", "@/no", "c1"}, nil, "/bundle/no: no such file or directory"},
 		{"bad configuration", plainJSON, "on-denied = 1", []string{"state", "c1"}, nil, `config.toml" line 3: unknown key "on-denied"`},
 		{"no runtime", plainJSON, "", []string{"state", "c1"}, nil, "no low-level runtime found"},
-		{"ambiguous", askJSON, "", []string{"--new", "x", "create", "-b", "@", "c1"}, nil, `unknown option "--new" before the command`},
+		{"ambiguous", askJSON, "", []string{"--new", "x", "create", "-b", "@", "c1"}, nil, `unknown option "--new": `},
+		{"unknown option", askJSON, "", []string{"run", "--new", "--"}, nil, `unknown option "--new": `},
+		{"no value", askJSON, "", []string{"run", "c1", "-b"}, nil, `option "--bundle" lacks its value`},
+		{"an ID to crun alone", askJSON, "", []string{"run", "-bundle", "@"}, func(f *fakeFacts) { f.name = "crun" },
+			`option "-bundle": runc and other runtimes understand it differently; write it with two dashes, and its value as the next word`},
 		{"what only runc understands", plainJSON, "", []string{"create", "-b=@", "c1"}, func(f *fakeFacts) { f.name = "crun" },
-			`: runc and other runtimes understand different bundles by it; write --bundle DIR`},
+			`: runc and other runtimes understand it differently; write it with two dashes, and its value as the next word`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
