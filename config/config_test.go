@@ -185,6 +185,31 @@ func TestLoadNamedByEnvironment(t *testing.T) {
 	}
 }
 
+func TestLoadRuntimes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  string // joined by a space, or the error
+	}{
+		"nothing there": {map[string]string{"config.toml": ""}, "runc crun"},
+		"mistakes elsewhere": {map[string]string{
+			"config.toml":     "runtimes = [\"crun\"]\ncolour = \"blue\"\nlog-level = 3\n[policy]\nclocks = \"all\"\nmin-offset = \"1d\"\nmax-offset = 0\n[[policy.deny]]",
+			"config.d/a.toml": "runtimes = [\"/bin/runc\"]\ndefaults = []",
+		}, "/bin/runc"},
+		"a bad name":    {map[string]string{"config.toml": "x = 1\nruntimes = [\"a/b\"]"}, `line 2, key "runtimes": low-level runtime "a/b" is neither`},
+		"none":          {map[string]string{"config.toml": "runtimes = []"}, `key "runtimes": the list is empty`},
+		"no TOML":       {map[string]string{"config.toml": "runtimes = [\"crun\"]\npolicy ="}, `config.toml" line 2: `},
+		"no TOML there": {map[string]string{"config.toml": "", "config.d/a.toml": "["}, `a.toml" line 1: `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(EnvPath, write(t, tt.files))
+			got, err := LoadRuntimes()
+			if err == nil && strings.Join(got, " ") != tt.want || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%q, %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestRuleMatch(t *testing.T) {
 	tests := []struct {
 		rule       Rule

@@ -33,9 +33,23 @@ func Path() string {
 
 // Load reads the configuration file and its drop-ins. Without any of them it
 // returns Default(). A file that TIMENS_CONFIG names must be there.
-func Load() (*Config, error) {
+func Load() (*Config, error) { return loadNamed((*Config).decode, (*Config).check) }
+
+// LoadRuntimes is Load for who has to know the low-level runtime and nothing
+// else: a mistake elsewhere must not keep anybody from stopping a container. Only
+// what makes Runtimes doubtful is an error: text that is no TOML, a file that
+// others can write, a bad name of a runtime.
+func LoadRuntimes() ([]string, error) {
+	c, err := loadNamed((*Config).decodeRuntimes, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.Runtimes, nil
+}
+
+func loadNamed(decode decoder, check func(*Config) error) (*Config, error) {
 	p := Path()
-	c, found, err := load(p)
+	c, found, err := load(p, decode, check)
 	if err == nil && !found && os.Getenv(EnvPath) != "" {
 		return nil, fmt.Errorf("%s names the configuration file %q, which does not exist", EnvPath, p)
 	}
@@ -46,13 +60,16 @@ func Load() (*Config, error) {
 // beside it, in lexical order. Files that are not there count as empty. Errors
 // name the file, and the line and key where there is one.
 func LoadFile(path string) (*Config, error) {
-	c, _, err := load(path)
+	c, _, err := load(path, (*Config).decode, (*Config).check)
 	return c, err
 }
 
-func load(path string) (c *Config, found bool, err error) {
+// decoder reads the text of one file, whose name is for messages, into c.
+type decoder func(c *Config, name string, data []byte) error
+
+func load(path string, decode decoder, check func(*Config) error) (c *Config, found bool, err error) {
 	c = Default()
-	found, err = c.read(path)
+	found, err = c.read(path, decode)
 	if err != nil {
 		return nil, found, err
 	}
@@ -61,11 +78,14 @@ func load(path string) (c *Config, found bool, err error) {
 		return nil, found, err
 	}
 	for _, p := range dropins {
-		if _, err := c.read(p); err != nil {
+		if _, err := c.read(p, decode); err != nil {
 			return nil, found, err
 		}
 	}
-	if err := c.check(); err != nil {
+	if check == nil {
+		return c, found, nil
+	}
+	if err := check(c); err != nil {
 		return nil, found, fmt.Errorf("configuration %q with its drop-ins: %w", path, err)
 	}
 	return c, found, nil
@@ -91,7 +111,7 @@ func dropIns(dir string) ([]string, error) {
 }
 
 // read decodes one file into c when it is there.
-func (c *Config) read(path string) (found bool, err error) {
+func (c *Config) read(path string, decode decoder) (found bool, err error) {
 	// O_NONBLOCK: opening a FIFO must not wait for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -118,7 +138,7 @@ func (c *Config) read(path string) (found bool, err error) {
 	if len(data) > maxSize {
 		return true, fmt.Errorf("configuration file %q is larger than %d bytes", path, maxSize)
 	}
-	return true, c.decode(path, data)
+	return true, decode(c, path, data)
 }
 
 // check finds contradictions between keys, which may be in different files.

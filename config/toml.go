@@ -25,9 +25,9 @@ func DefaultTOML() []byte { return bytes.Clone(defaultTOML) }
 // of its own with UnmarshalText, so that the decoder knows the line of an error.
 // What a file leaves out stays nil or zero.
 type rawFile struct {
-	Runtimes []rawRuntime `toml:"runtimes"`
-	LogLevel rawLevel     `toml:"log-level"`
-	LogFile  rawLogFile   `toml:"log-file"`
+	rawRuntimes
+	LogLevel rawLevel   `toml:"log-level"`
+	LogFile  rawLogFile `toml:"log-file"`
 	Defaults struct {
 		Monotonic timens.Setting `toml:"monotonic"`
 		Boottime  timens.Setting `toml:"boottime"`
@@ -41,6 +41,11 @@ type rawFile struct {
 		OnDenied      rawReaction    `toml:"on-denied"`
 		OnUnsupported rawReaction    `toml:"on-unsupported"`
 	} `toml:"policy"`
+}
+
+// rawRuntimes is the part of a file that says which programs to run.
+type rawRuntimes struct {
+	Runtimes []rawRuntime `toml:"runtimes"`
 }
 
 type (
@@ -118,6 +123,19 @@ func (c *Config) decode(name string, data []byte) error {
 	return nil
 }
 
+// decodeRuntimes is decode for the key runtimes alone.
+func (c *Config) decodeRuntimes(name string, data []byte) error {
+	var raw rawRuntimes
+	if err := toml.Unmarshal(data, &raw); err != nil {
+		return describe(name, err)
+	}
+	if err := raw.check(); err != nil {
+		return fmt.Errorf("configuration file %q: %w", name, err)
+	}
+	raw.apply(c)
+	return nil
+}
+
 // describe names the file, the line and the key of a decoder's error.
 func describe(name string, err error) error {
 	var missing *toml.StrictMissingError
@@ -142,10 +160,17 @@ func describe(name string, err error) error {
 	return fmt.Errorf("configuration file %q: %w", name, err)
 }
 
-// check finds what a single value cannot show.
-func (r *rawFile) check() error {
+func (r *rawRuntimes) check() error {
 	if r.Runtimes != nil && len(r.Runtimes) == 0 {
 		return errors.New("key \"runtimes\": the list is empty, name at least one low-level runtime")
+	}
+	return nil
+}
+
+// check finds what a single value cannot show.
+func (r *rawFile) check() error {
+	if err := r.rawRuntimes.check(); err != nil {
+		return err
 	}
 	if err := checkRules("policy.allow", r.Policy.Allow); err != nil {
 		return err
@@ -162,15 +187,20 @@ func checkRules(key string, rules []rawRule) error {
 	return nil
 }
 
+func (r *rawRuntimes) apply(c *Config) {
+	if r.Runtimes == nil {
+		return
+	}
+	c.Runtimes = make([]string, len(r.Runtimes))
+	for i, v := range r.Runtimes {
+		c.Runtimes[i] = v.string
+	}
+}
+
 // apply sets what the file says in c. Rules add up, so that a drop-in cannot
 // drop a rule of another file without naming it; everything else is replaced.
 func (r *rawFile) apply(c *Config) {
-	if r.Runtimes != nil {
-		c.Runtimes = make([]string, len(r.Runtimes))
-		for i, v := range r.Runtimes {
-			c.Runtimes[i] = v.string
-		}
-	}
+	r.rawRuntimes.apply(c)
 	setIf(&c.LogLevel, r.LogLevel.string)
 	setIf(&c.LogFile, r.LogFile.string)
 	setIf(&c.Defaults.Monotonic, r.Defaults.Monotonic)

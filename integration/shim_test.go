@@ -136,6 +136,21 @@ func TestShimIsTheRuntime(t *testing.T) {
 	})
 }
 
+// TestShimBrokenConfiguration ends a container after somebody has made a mistake
+// in the host's configuration.
+func TestShimBrokenConfiguration(t *testing.T) {
+	eachShim(t, func(t *testing.T, s stack) {
+		c := newContainer(t, s, "hold")
+		ask(c, askMonotonic, askBoottime)
+		c.start()
+		c.toml = "colour = \"blue\"\n[policy]\nclocks = 7\n"
+		c.writeConfiguration()
+		c.must("state", c.id)
+		c.must("exec", c.id, "/probe")
+		c.stop()
+	})
+}
+
 // TestShimReportsToEngine looks for the error where containerd does: in the file
 // named by --log.
 func TestShimReportsToEngine(t *testing.T) {

@@ -47,7 +47,7 @@ type shim struct {
 	exec           func(path string, argv, env []string) error
 
 	inv *invocation
-	cfg *config.Config // nil until it is read
+	cfg *config.Config // nil until it is read, and where no container is made
 }
 
 func (s *shim) run() int {
@@ -67,10 +67,11 @@ func (s *shim) try() (status int, err error) {
 	if s.inv, err = parse(rest); err != nil {
 		return 1, err
 	}
-	if s.cfg, err = config.Load(); err != nil {
+	runtimes, err := s.runtimes()
+	if err != nil {
 		return 1, err
 	}
-	path, err := lowlevel.Find(s.cfg.Runtimes)
+	path, err := lowlevel.Find(runtimes)
 	if err != nil {
 		return 1, err
 	}
@@ -86,4 +87,17 @@ func (s *shim) try() (status int, err error) {
 		return 1, fmt.Errorf("exec %s: %w", path, err)
 	}
 	return 0, nil
+}
+
+// runtimes reads the configuration: all of it where a container is made, else
+// only which runtimes to use. Containers that run must not outlive a mistake in
+// it because nobody can stop them.
+func (s *shim) runtimes() (names []string, err error) {
+	if !s.inv.makesContainer() {
+		return config.LoadRuntimes()
+	}
+	if s.cfg, err = config.Load(); err != nil {
+		return nil, err
+	}
+	return s.cfg.Runtimes, nil
 }

@@ -30,6 +30,17 @@ func TestNoRequestLeavesEverything(t *testing.T) {
 	}
 }
 
+// A mistake in the configuration keeps nobody from stopping a container.
+func TestBadConfiguration(t *testing.T) {
+	for _, args := range [][]string{{"kill", "c1"}, {"--root", "create", "delete", "c1"}, {"exec", "c1", "run"}, {"create", "--help"}, {"-v"}, {}} {
+		w := newWorld(t, plainJSON, "colour = \"blue\"\npolicy = 7")
+		if status := w.run(args...); status != 0 {
+			t.Errorf("%q: exit status %d: %s", args, status, &w.stderr)
+		}
+		w.checkExec(t, args...)
+	}
+}
+
 func TestNative(t *testing.T) {
 	w := newWorld(t, askJSON, "")
 	if status := w.run("create", "-b", "@", "c1"); status != 0 {
