@@ -241,20 +241,30 @@ func twoTimeEntries(b []byte) []byte {
 	return bytes.Replace(b, []byte(first), []byte(first+`{"type":"time"},{"type":"time"},`), 1)
 }
 
-// TestShimFollowsNoLink leaves alone what a bundle's config.json points to.
+// TestShimFollowsNoLink leaves alone what a bundle's config.json points to, where
+// it would have to be replaced.
 func TestShimFollowsNoLink(t *testing.T) {
 	eachShim(t, func(t *testing.T, s stack) {
-		c := newContainer(t, s)
-		ask(c, askMonotonic, askBoottime)
-		c.prepare()
-		path := filepath.Join(c.bundle(), "config.json")
-		elsewhere := filepath.Join(c.dir, "elsewhere")
-		if err := errors.Join(os.Rename(path, elsewhere), os.Symlink(elsewhere, path)); err != nil {
-			t.Fatal(err)
-		}
-		c.refused("create", "config.json")
-		if _, err := os.Readlink(path); err != nil {
-			t.Error(err)
+		for _, asks := range []bool{true, false} {
+			c := newContainer(t, s)
+			if asks {
+				ask(c, askMonotonic, askBoottime)
+			}
+			c.prepare()
+			path := filepath.Join(c.bundle(), "config.json")
+			elsewhere := filepath.Join(c.dir, "elsewhere")
+			if err := errors.Join(os.Rename(path, elsewhere), os.Symlink(elsewhere, path)); err != nil {
+				t.Fatal(err)
+			}
+			if asks {
+				c.refused("create", "config.json: a symbolic link, which is not followed")
+			} else {
+				seen := c.run()
+				want{}.check(t, c.created, seen)
+			}
+			if _, err := os.Readlink(path); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

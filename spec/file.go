@@ -20,28 +20,15 @@ const MaxConfigSize = 16 << 20
 type File struct {
 	dir  *os.File
 	name string
+	link bool        // name is a symbolic link
 	stat unix.Stat_t // of the file that was read
 }
 
-// OpenFile reads the file name in the directory dir, to be replaced later. dir
-// may be reached through a symbolic link; the file itself must be a regular one
-// of at most MaxConfigSize bytes, and is not opened otherwise: a FIFO would
-// block, and a device do what devices do.
+// OpenFile reads the file name in the directory dir, to be replaced later. Both
+// may be reached through symbolic links, but then Replace refuses to replace the
+// file. It must be a regular one of at most MaxConfigSize bytes, and is not
+// opened otherwise: a FIFO would block, and a device do what devices do.
 func OpenFile(dir, name string) (*File, *Document, error) {
-	return open(dir, name, unix.AT_SYMLINK_NOFOLLOW, unix.O_NOFOLLOW)
-}
-
-// ReadFile is OpenFile for who only wants to read, which a symbolic link is no
-// harm to.
-func ReadFile(dir, name string) (*Document, error) {
-	f, d, err := open(dir, name, 0, 0)
-	if err != nil {
-		return nil, err
-	}
-	return d, f.Close()
-}
-
-func open(dir, name string, statFlags, openFlags int) (*File, *Document, error) {
 	if name == "" || strings.Contains(name, "/") {
 		return nil, nil, fmt.Errorf("%q is no file name", name)
 	}
@@ -50,12 +37,21 @@ func open(dir, name string, statFlags, openFlags int) (*File, *Document, error) 
 		return nil, nil, err
 	}
 	f := &File{dir: df, name: name}
-	d, err := f.read(statFlags, openFlags)
+	d, err := f.read()
 	if err != nil {
 		_ = df.Close()
 		return nil, nil, err
 	}
 	return f, d, nil
+}
+
+// ReadFile is OpenFile for who only wants to read.
+func ReadFile(dir, name string) (*Document, error) {
+	f, d, err := OpenFile(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return d, f.Close()
 }
 
 // Close releases the directory.
@@ -67,16 +63,22 @@ func (f *File) fail(op string, err error) error {
 	return &os.PathError{Op: op, Path: f.path(), Err: err}
 }
 
-func (f *File) read(statFlags, openFlags int) (*Document, error) {
+func (f *File) read() (*Document, error) {
 	var st unix.Stat_t
-	if err := unix.Fstatat(f.fd(), f.name, &st, statFlags); err != nil {
+	err := unix.Fstatat(f.fd(), f.name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	flags := unix.O_NOFOLLOW
+	if f.link = err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK; f.link {
+		err = unix.Fstatat(f.fd(), f.name, &st, 0)
+		flags = 0
+	}
+	if err != nil {
 		return nil, f.fail("stat", err)
 	}
 	if err := f.checkType(&st); err != nil {
 		return nil, err
 	}
 	// O_NONBLOCK for what may have been put in its place since.
-	fd, err := unix.Openat(f.fd(), f.name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY|openFlags, 0)
+	fd, err := unix.Openat(f.fd(), f.name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY|flags, 0)
 	if err != nil {
 		return nil, f.fail("open", err)
 	}
@@ -112,8 +114,6 @@ func (f *File) checkType(st *unix.Stat_t) error {
 			return f.tooLarge()
 		}
 		return nil
-	case unix.S_IFLNK:
-		return fmt.Errorf("%s: a symbolic link, which is not followed: put the file itself into the bundle", f.path())
 	case unix.S_IFDIR:
 		kind = "a directory"
 	case unix.S_IFIFO:
@@ -129,10 +129,14 @@ func (f *File) checkType(st *unix.Stat_t) error {
 // Replace puts the text of d in the place of the file, atomically: who reads it
 // meanwhile sees the old text or the new. Mode and owner stay; it becomes a new
 // inode. Nothing is written when d is unchanged. It refuses when the file is not
-// the one any more that was read. When it fails, the file is as it was.
+// the one any more that was read, or was read through a symbolic link. When it
+// fails, the file is as it was.
 func (f *File) Replace(d *Document) error {
 	if !d.Changed() {
 		return nil
+	}
+	if f.link {
+		return fmt.Errorf("%s: a symbolic link, which is not followed: put the file itself into the bundle", f.path())
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(f.fd(), f.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {

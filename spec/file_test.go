@@ -126,12 +126,34 @@ func TestReplaceRefusesWhatChanged(t *testing.T) {
 	}
 }
 
+// What a link leads to is read, but neither it nor the link is replaced.
+func TestOpenFileThroughLink(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	config := filepath.Join(dir, "config.json")
+	write(t, elsewhere, `{"a":1}`)
+	if err := os.Symlink(elsewhere, config); err != nil {
+		t.Fatal(err)
+	}
+	f, d := openFile(t, dir)
+	if err := f.Replace(d); err != nil {
+		t.Error(err)
+	}
+	if err := d.Set(2, "a"); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, f.Replace(d), config+": a symbolic link, which is not followed: put the file itself into the bundle")
+	wantFile(t, dir, `{"a":1}`)
+	if to, err := os.Readlink(config); to != elsewhere {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+}
+
 func TestOpenFileRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		make func(config string) error
 		want string // after the path
 	}{
-		"symbolic link": {func(c string) error { return os.Symlink("/etc/passwd", c) }, "a symbolic link, which is not followed: put the file itself into the bundle"},
+		"link to one":   {func(c string) error { return os.Symlink("/dev/null", c) }, "a device, where a regular file is needed"},
 		"directory":     {func(c string) error { return os.Mkdir(c, 0o700) }, "a directory, where a regular file is needed"},
 		"FIFO":          {func(c string) error { return unix.Mkfifo(c, 0o600) }, "a FIFO, where a regular file is needed"},
 		"device":        {func(c string) error { return unix.Mknod(c, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) }, "a device, where a regular file is needed"},
