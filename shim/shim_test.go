@@ -118,8 +118,10 @@ func TestHooks(t *testing.T) {
 			w := newWorld(t, askJSON, "")
 			w.facts.name, w.facts.version = tt.name, tt.version
 			t.Chdir(w.bundle) // the default bundle
-			t.Setenv(config.EnvPath, "../config.toml")
-			for range 2 { // a bundle that is started again gets no second hook
+			w.write(t, "old.toml", w.read(t, "config.toml"), 0o644)
+			// A bundle that is started again gets no second hook, and none of before.
+			for _, conf := range []string{"../old.toml", "../config.toml", "../config.toml"} {
+				t.Setenv(config.EnvPath, conf)
 				if status := w.run("run", "c1"); status != 0 {
 					t.Fatalf("exit status %d: %s", status, &w.stderr)
 				}

@@ -158,10 +158,13 @@ func TestAddHook(t *testing.T) {
 	for in, want := range map[string]string{
 		`{}`:             `{"hooks":{"createRuntime":[` + entry + `]}}`,
 		`{"hooks":null}`: `{"hooks":{"createRuntime":[` + entry + `]}}`,
-		`{"hooks":{"poststart":[{"path":"/x"}]}}`:                                                  `{"hooks":{"poststart":[{"path":"/x"}],"createRuntime":[` + entry + `]}}`,
-		`{"hooks":{"createRuntime":[{"path":"/x","new":1}]}}`:                                      `{"hooks":{"createRuntime":[{"path":"/x","new":1},` + entry + `]}}`,
-		`{"hooks":{"createRuntime":[{"path":"/bin/h","args":["h"]}]}}`:                             `{"hooks":{"createRuntime":[{"path":"/bin/h","args":["h"]},` + entry + `]}}`,
-		`{"hooks":{"createRuntime":[{"args":["h","createRuntime"],"path":"/bin/h"},{"path":""}]}}`: `{"hooks":{"createRuntime":[{"args":["h","createRuntime"],"path":"/bin/h"},{"path":""}]}}`,
+		`{"hooks":{"poststart":[{"path":"/x"}]}}`:                                                                                               `{"hooks":{"poststart":[{"path":"/x"}],"createRuntime":[` + entry + `]}}`,
+		`{"hooks":{"createRuntime":[{"path":"/x","new":1}]}}`:                                                                                   `{"hooks":{"createRuntime":[{"path":"/x","new":1},` + entry + `]}}`,
+		`{"hooks":{"createRuntime":[{"path":"/bin/h","args":["h"]}]}}`:                                                                          `{"hooks":{"createRuntime":[{"path":"/bin/h","args":["h"]},` + entry + `]}}`,
+		`{"hooks":{"createRuntime":[{"path":"/old/h","args":["h","createRuntime"]}]},"a":1}`:                                                    `{"a":1,"hooks":{"createRuntime":[` + entry + `]}}`,
+		`{"hooks":{"createRuntime":[` + entry + `, {"path":"/x"},{"path":"/bin/h","args":["h","createRuntime"],"env":["A=1"]},` + entry + `]}}`: `{"hooks":{"createRuntime":[` + entry + `, {"path":"/x"}]}}`,
+		`{"hooks":{"createRuntime":[{"path":"/old/h","args":["h","createRuntime"]},{"path":"/x"}]}}`:                                            `{"hooks":{"createRuntime":[{"path":"/x"},` + entry + `]}}`,
+		`{"hooks":{"createRuntime":[{"args":["h","createRuntime"],"path":"/bin/h"},{"path":""}]}}`:                                              `{"hooks":{"createRuntime":[{"args":["h","createRuntime"],"path":"/bin/h"},{"path":""}]}}`,
 	} {
 		d := document(t, in)
 		for range 2 {

@@ -153,10 +153,10 @@ func TestOpenFileRefuses(t *testing.T) {
 		make func(config string) error
 		want string // after the path
 	}{
-		"link to one":   {func(c string) error { return os.Symlink("/dev/null", c) }, "a device, where a regular file is needed"},
-		"directory":     {func(c string) error { return os.Mkdir(c, 0o700) }, "a directory, where a regular file is needed"},
-		"FIFO":          {func(c string) error { return unix.Mkfifo(c, 0o600) }, "a FIFO, where a regular file is needed"},
-		"device":        {func(c string) error { return unix.Mknod(c, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) }, "a device, where a regular file is needed"},
+		"link to one": {func(c string) error { return os.Symlink("/dev/null", c) }, "a device, where a regular file is needed"},
+		"directory":   {func(c string) error { return os.Mkdir(c, 0o700) }, "a directory, where a regular file is needed"},
+		"FIFO":        {func(c string) error { return unix.Mkfifo(c, 0o600) }, "a FIFO, where a regular file is needed"},
+		"device":      {func(c string) error { return unix.Mknod(c, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) }, "a device, where a regular file is needed"},
 		"socket": {func(c string) error {
 			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: c})
 			if err == nil {

@@ -83,25 +83,54 @@ func (d *Document) text(members []item, path []string) (s string, err error) {
 	return s, err
 }
 
-// AddHook adds h to hooks.STAGE, behind what is there. It changes nothing when
-// an entry with the same path and arguments is there. A path or argument that is
-// not UTF-8 is an error: config.json could not name the file.
+// AddHook adds h to hooks.STAGE, behind what is there. Entries with the same
+// arguments are h as it was added before: one with the same path and environment
+// stays, and others are removed. A text that is not UTF-8 is an error:
+// config.json could not name the file.
 func (d *Document) AddHook(stage string, h specs.Hook) error {
-	if err := checkText(append([]string{h.Path}, h.Args...)...); err != nil {
+	if err := checkText(slices.Concat([]string{h.Path}, h.Args, h.Env)...); err != nil {
 		return fmt.Errorf("%s: hook %w", d.name, err)
 	}
-	list, err := d.list(anArray, "hooks", stage)
+	saved := d.data
+	err := d.addHook(h, "hooks", stage)
 	if err != nil {
-		return err
+		d.data = saved
 	}
-	for i, it := range list {
-		var have specs.Hook
-		if err := d.decode(it, &have, "hooks", fmt.Sprintf("%s[%d]", stage, i)); err != nil {
+	return err
+}
+
+func (d *Document) addHook(h specs.Hook, path ...string) error {
+	for {
+		list, err := d.list(anArray, path...)
+		if err != nil {
 			return err
 		}
-		if have.Path == h.Path && slices.Equal(have.Args, h.Args) {
+		earlier, same := -1, 0
+		for i, it := range list {
+			var have specs.Hook
+			if err := d.decode(it, &have, path[0], fmt.Sprintf("%s[%d]", path[1], i)); err != nil {
+				return err
+			}
+			if !slices.Equal(have.Args, h.Args) {
+				continue
+			}
+			if have.Path == h.Path && slices.Equal(have.Env, h.Env) {
+				if same++; same == 1 {
+					continue
+				}
+			}
+			earlier = i
+		}
+		switch {
+		case earlier >= 0:
+			err = d.cut(list, earlier, path)
+		case same > 0:
 			return nil
+		default:
+			return d.Append(h, path...)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return d.Append(h, "hooks", stage)
 }
