@@ -142,6 +142,7 @@ func TestInjectKeepsRegisters(t *testing.T) {
 	}
 	defer p.Close()
 	look := func() (regs unix.PtraceRegs, mask uint64) {
+		waitForCall(t, v.Process.Pid, unix.SYS_READ)
 		onTracerThread(func() {
 			tr, err := seize(p)
 			if err != nil {

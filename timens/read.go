@@ -1,10 +1,12 @@
 package timens
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,17 +41,9 @@ func ReadClocks() (Clocks, error) {
 // reads, less the offsets of the namespace that it is in. It fails where those
 // cannot be known: in a process that made a namespace and has not entered it.
 func ReadHost() (Host, error) {
-	pid := os.Getpid()
-	own, err := ReadOffsets(pid)
+	own, err := ownOffsets()
 	if err != nil {
 		return Host{}, err
-	}
-	ns, err := ReadNamespaces(pid)
-	if err != nil {
-		return Host{}, err
-	}
-	if ns.Time != ns.ForChildren {
-		return Host{}, fmt.Errorf("this process has a time namespace for its children that it is not in itself: its own offsets cannot be read")
 	}
 	seen, err := ReadClocks()
 	if err != nil {
@@ -62,6 +56,24 @@ func ReadHost() (Host, error) {
 	h.Clocks.Boottime, err = unshifted(seen.Boottime, own.Boottime)
 	return h, err
 }
+
+// ownOffsets reads the offsets of this process once: with several threads, as every
+// Go program has, it cannot enter another time namespace but by exec.
+var ownOffsets = sync.OnceValues(func() (Offsets, error) {
+	pid := os.Getpid()
+	own, err := ReadOffsets(pid)
+	if err != nil {
+		return Offsets{}, err
+	}
+	ns, err := ReadNamespaces(pid)
+	if err != nil {
+		return Offsets{}, err
+	}
+	if ns.Time != ns.ForChildren {
+		return Offsets{}, errors.New("this process has a time namespace for its children that it is not in itself: its own offsets cannot be read")
+	}
+	return own, nil
+})
 
 func unshifted(seen time.Duration, own Offset) (time.Duration, error) {
 	v, err := OffsetOf(seen).Sub(own)

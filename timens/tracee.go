@@ -23,14 +23,12 @@ import (
 //
 //   - every register is saved, and put back at the end;
 //   - all signals are blocked meanwhile, so that no handler sees our registers;
-//   - the number of the interrupted system call is cleared for our own ones and
-//     put back at a stop from which the kernel looks at it once more: that is how
-//     an interrupted read(2) is restarted, and the runtime never notices;
+//   - an interrupted system call, such as read(2), is restarted as the kernel would
+//     after a signal without a handler, and the runtime never notices;
 //   - PTRACE_O_EXITKILL: if we die half way, the process dies too, and a
 //     container does not start with clocks that nobody asked for.
 type tracee struct {
 	pid    int
-	seized bool // by PTRACE_SEIZE; else stopped at its exec by PTRACE_TRACEME
 	regs   unix.PtraceRegs
 	mask   uint64      // the signals that the thread blocks
 	gadget uintptr     // address of a system call instruction
@@ -50,7 +48,7 @@ func ptrace(request int, pid int, addr, data uintptr, name string) error {
 
 // seize attaches to the main thread of p and stops it, wherever it is.
 func seize(p *Process) (*tracee, error) {
-	t := &tracee{pid: p.pid, seized: true}
+	t := &tracee{pid: p.pid}
 	if err := ptrace(unix.PTRACE_SEIZE, t.pid, 0, 0, "PTRACE_SEIZE"); err != nil {
 		if errors.Is(err, unix.EPERM) {
 			err = fmt.Errorf("%w (it takes CAP_SYS_PTRACE in the user namespace of the process, and no other tracer)", err)
@@ -148,29 +146,15 @@ func (t *tracee) call(name string, nr uintptr, args ...uintptr) (uintptr, error)
 	return ret, nil
 }
 
-// end puts everything back, so that the thread goes on as if never stopped.
+// end puts everything back and lets the thread go on as if never stopped.
 func (t *tracee) end() error {
-	if err := t.setRegs(&t.regs); err != nil {
+	regs := t.regs
+	restart(&regs)
+	if err := t.setRegs(&regs); err != nil {
 		return t.wrap(err)
 	}
-	if t.seized {
-		// An interrupted system call is restarted on the way out of a signal stop,
-		// not of a system call stop: have the thread stop once more, there.
-		if err := t.clearCall(); err != nil {
-			return t.wrap(err)
-		}
-		if err := ptrace(unix.PTRACE_INTERRUPT, t.pid, 0, 0, "PTRACE_INTERRUPT"); err != nil {
-			return t.wrap(err)
-		}
-		if err := t.resume(unix.PTRACE_CONT, "PTRACE_CONT"); err != nil {
-			return err
-		}
-		if err := t.waitStop(); err != nil {
-			return err
-		}
-		if err := t.setRegs(&t.regs); err != nil {
-			return t.wrap(err)
-		}
+	if err := t.clearCall(); err != nil {
+		return t.wrap(err)
 	}
 	if err := t.sigmask(unix.PTRACE_SETSIGMASK, &t.mask); err != nil {
 		return t.wrap(err)

@@ -32,6 +32,32 @@ func setCall(r *unix.PtraceRegs, gadget, nr uintptr, a [6]uintptr) {
 	r.R10, r.R8, r.R9 = uint64(a[3]), uint64(a[4]), uint64(a[5])
 }
 
+// What the kernel puts in place of a result when a system call is to be restarted,
+// include/linux/errno.h.
+const (
+	erestartsys          = 512
+	erestartnointr       = 513
+	erestartnohand       = 514
+	erestartRestartblock = 516
+)
+
+// restart turns registers that were read in the middle of a system call into those
+// that make it again, as arch_do_signal_or_restart in arch/x86/kernel/signal.c does
+// when it finds no signal to handle. The kernel is then told of no call.
+func restart(r *unix.PtraceRegs) {
+	if int64(r.Orig_rax) >= 0 {
+		switch -int64(r.Rax) {
+		case erestartsys, erestartnointr, erestartnohand:
+			r.Rax = r.Orig_rax
+			r.Rip -= uint64(len(syscallInsn))
+		case erestartRestartblock:
+			r.Rax = unix.SYS_RESTART_SYSCALL
+			r.Rip -= uint64(len(syscallInsn))
+		}
+	}
+	r.Orig_rax = ^uint64(0)
+}
+
 // clearCall has nothing to do: orig_rax is among the registers.
 func (t *tracee) clearCall() error { return nil }
 

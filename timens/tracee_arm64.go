@@ -45,10 +45,13 @@ func setCall(r *unix.PtraceRegs, gadget, nr uintptr, a [6]uintptr) {
 	}
 }
 
-// clearCall says that no system call is under way. At a signal stop the kernel
-// has already moved pc back to an interrupted svc and x0 to its first argument
-// (do_signal in arch/arm64/kernel/signal.c): putting the registers back is all
-// that its restart takes, and a result in x0 must not look like one to restart.
+// restart has nothing to do: before a signal stop, the kernel has already moved pc
+// back to an interrupted svc and x0 to its first argument (do_signal in
+// arch/arm64/kernel/signal.c). A call with a timeout begins it anew.
+func restart(*unix.PtraceRegs) {}
+
+// clearCall says that no system call is under way: what is in x0 is no result,
+// and must not look like one that asks for a restart.
 func (t *tracee) clearCall() error {
 	none := int32(-1)
 	return t.regset(unix.PTRACE_SETREGSET, ntArmSystemCall, unsafe.Pointer(&none), unsafe.Sizeof(none))
