@@ -77,6 +77,11 @@ func load(path string, decode decoder, check func(*Config) error) (c *Config, fo
 	if err != nil {
 		return nil, found, err
 	}
+	if len(dropins) > 0 && !found { // else it is checked already
+		if err := checkDirectory(filepath.Dir(path)); err != nil {
+			return nil, found, err
+		}
+	}
 	for _, p := range dropins {
 		if _, err := c.read(p, decode); err != nil {
 			return nil, found, err
@@ -101,6 +106,9 @@ func dropIns(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration drop-ins: %w", err)
 	}
+	if err := checkDirectory(dir); err != nil {
+		return nil, err
+	}
 	var paths []string
 	for _, e := range entries { // sorted by name
 		if strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".") {
@@ -112,25 +120,14 @@ func dropIns(dir string) ([]string, error) {
 
 // read decodes one file into c when it is there.
 func (c *Config) read(path string, decode decoder) (found bool, err error) {
-	// O_NONBLOCK: opening a FIFO must not wait for a writer.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := openTrusted(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("configuration file: %w", err)
+		return false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return true, fmt.Errorf("configuration file: %w", err)
-	}
-	switch {
-	case !info.Mode().IsRegular():
-		return true, fmt.Errorf("configuration file %q is no regular file", path)
-	case info.Mode().Perm()&0o002 != 0:
-		return true, fmt.Errorf("configuration file %q is writable by everybody: chmod o-w it", path)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return true, fmt.Errorf("configuration file: %w", err)
@@ -139,6 +136,49 @@ func (c *Config) read(path string, decode decoder) (found bool, err error) {
 		return true, fmt.Errorf("configuration file %q is larger than %d bytes", path, maxSize)
 	}
 	return true, decode(c, path, data)
+}
+
+// openTrusted opens a file that nobody else can have written, nor put there. A
+// link is followed, if the same goes for the place that it leads to.
+func openTrusted(path string) (*os.File, error) {
+	target := path
+	f, err := openNoFollow(path)
+	if errors.Is(err, syscall.ELOOP) {
+		if target, err = filepath.EvalSymlinks(path); err == nil {
+			f, err = openNoFollow(target)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	err = checkFile(f, path)
+	if err == nil {
+		err = checkDirectory(filepath.Dir(path))
+	}
+	if err == nil && target != path {
+		err = checkDirectory(filepath.Dir(target))
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func openNoFollow(path string) (*os.File, error) {
+	// O_NONBLOCK: opening a FIFO must not wait for a writer.
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+}
+
+func checkFile(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("configuration file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("configuration file %q is no regular file", path)
+	}
+	return checkTrusted("configuration file", path, info)
 }
 
 // check finds contradictions between keys, which may be in different files.
