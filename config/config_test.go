@@ -72,8 +72,8 @@ func TestDefaultTOMLUncommented(t *testing.T) {
 	want.LogFile = "/var/log/oci-timens.log"
 	want.Defaults = Defaults{setting(t, "=0"), setting(t, "=0")}
 	want.Policy.MinOffset, want.Policy.MaxOffset = offset(t, "-3650d"), offset(t, "3650d")
-	want.Policy.Deny = []Rule{{"io.kubernetes.pod.namespace", "kube-*"}}
-	want.Policy.Allow = []Rule{{"io.kubernetes.pod.namespace", "*"}}
+	want.Policy.Deny = []Rule{{"io.kubernetes.cri.sandbox-namespace", "kube-*"}, {"io.kubernetes.pod.namespace", "kube-*"}}
+	want.Policy.Allow = []Rule{{"io.kubernetes.cri.sandbox-namespace", "*"}}
 	if d := cmp.Diff(want, c, cmpValues); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
