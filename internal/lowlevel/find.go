@@ -6,7 +6,9 @@
 package lowlevel
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +21,9 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // Find returns the absolute path of the first candidate that is there: an
 // absolute path, or a name that is looked for in PATH. The running program is
 // never the answer, so that a runc shim that is called runc, and comes first in
-// PATH, finds the real one behind it.
+// PATH, finds the real one behind it; nor is a copy of it, as two of them would
+// start each other for ever. That remains so with two versions of the shim, both
+// called as a candidate is: each takes the other for the runtime.
 func Find(candidates []string) (string, error) {
 	// Not os.Executable: its name does not lead to the running program any more
 	// when that was replaced meanwhile.
@@ -54,7 +58,33 @@ func Find(candidates []string) (string, error) {
 
 func isProgram(path string, self os.FileInfo) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 && !os.SameFile(info, self)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 &&
+		!os.SameFile(info, self) && !(info.Size() == self.Size() && isCopy(path))
+}
+
+// isCopy reports whether the program at path has the content of the running one.
+func isCopy(path string) bool {
+	a, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	defer a.Close()
+	b, err := os.Open(path)
+	if err != nil {
+		return false // may be executed, but not read
+	}
+	defer b.Close()
+	var bufA, bufB [64 << 10]byte
+	for {
+		n, errA := io.ReadFull(a, bufA[:])
+		m, errB := io.ReadFull(b, bufB[:])
+		switch {
+		case !bytes.Equal(bufA[:n], bufB[:m]):
+			return false
+		case errA != nil || errB != nil: // the end, at the same place
+			return (errA == io.EOF || errA == io.ErrUnexpectedEOF) && errA == errB
+		}
+	}
 }
 
 func quoted(names []string) string {

@@ -38,6 +38,16 @@ func TestFind(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(a, "youki"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	text, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, last := range map[string]byte{"copy": text[len(text)-1], "other": text[len(text)-1] + 1} {
+		text[len(text)-1] = last
+		if err := os.WriteFile(filepath.Join(a, name), text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	runc, crun := program(t, filepath.Join(b, "runc"), ""), program(t, filepath.Join(b, "crun"), "")
 	t.Setenv("PATH", "relative::"+a+":"+b)
 	t.Chdir(b) // where the relative entries would find something
@@ -51,6 +61,8 @@ func TestFind(t *testing.T) {
 		{"no directory", []string{"crun"}, crun},
 		{"not executable", []string{"youki", "runc"}, runc},
 		{"absolute", []string{"/no/such", crun, runc}, crun},
+		{"a copy of ourselves", []string{"copy", "crun"}, crun},
+		{"another of our size", []string{"other", "crun"}, filepath.Join(a, "other")},
 		{"ourselves, absolute", []string{self, "crun"}, crun},
 	}
 	for _, tt := range tests {
