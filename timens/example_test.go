@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
 
 	"oci-timens/timens"
 )
@@ -68,4 +71,57 @@ func ExampleCommand() {
 		log.Fatal(err)
 	}
 	// Output: up 49 days
+}
+
+// A namespace without a process in it, to be entered later: by nsenter(1) here, or
+// by a container whose config.json has a time namespace with this path.
+func ExampleCreate() {
+	if os.Geteuid() != 0 {
+		fmt.Println("pinned, with boottime +1d")
+		return
+	}
+	ns, err := timens.Create(timens.Offsets{Boottime: timens.OffsetOf(24 * time.Hour)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ns.Close()
+	dir, err := os.MkdirTemp("", "timens")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "tomorrow")
+	if err := ns.Pin(path); err != nil {
+		log.Fatal(err)
+	}
+	// nsenter --time=PATH uptime
+	fmt.Println("pinned, with boottime", ns.Offsets().Boottime)
+	if err := timens.Unpin(path); err != nil {
+		log.Fatal(err)
+	}
+	// Output: pinned, with boottime +1d
+}
+
+// A process that another program has started, and that has yet to exec.
+func ExampleInject() {
+	if os.Geteuid() != 0 {
+		fmt.Println("monotonic +1h, boottime +2h <nil>")
+		return
+	}
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		log.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	p, err := timens.OpenProcess(cmd.Process.Pid)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer p.Close()
+	want := timens.Offsets{Monotonic: timens.OffsetOf(time.Hour), Boottime: timens.OffsetOf(2 * time.Hour)}
+	if err := timens.Inject(p, want); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.Offsets())
+	// Output: monotonic +1h, boottime +2h <nil>
 }
