@@ -59,8 +59,6 @@ func hidden(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ESRCH) || errors.Is(err, os.ErrProcessDone)
 }
 
-func (a Ancestor) open() (*Process, error) { return OpenProcess(a.PID) }
-
 func (a Ancestor) read(name string) ([]byte, error) {
 	root, err := proc()
 	if err != nil {
