@@ -20,11 +20,18 @@ func (s *shim) prepare(facts edit.Facts) error {
 			return fmt.Errorf("option %q: runc and other runtimes understand it differently; write it with two dashes, and its value as the next word", s.inv.goOnly)
 		}
 	}
-	file, doc, err := spec.OpenFile(s.inv.config())
+	file, text, err := spec.OpenText(s.inv.config())
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	if s.cfg.Defaults.IsZero() && !spec.Mentioned(text) {
+		return nil // whether it is valid is for the runtime to say
+	}
+	doc, err := file.Parse(text)
+	if err != nil {
+		return err
+	}
 	r, err := edit.Edit(doc, s.cfg, facts)
 	if err != nil {
 		return err

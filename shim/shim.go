@@ -23,8 +23,9 @@ import (
 // happen: 1 after an error, and that of the runtime after `features`.
 //
 // An engine may tie its runtime to its own life (PR_SET_PDEATHSIG, as containerd
-// does). Only an exec of the main thread preserves that, so the caller should
-// have locked it with runtime.LockOSThread in an init function.
+// does). Only an exec of the main thread preserves that, so the caller should be
+// an init function, which Go runs on it, or have locked it there by
+// runtime.LockOSThread.
 //
 // Two things are lost in any program in Go before its own code runs, as they are
 // in runc: that signals other than SIGHUP and SIGINT were ignored, and that those

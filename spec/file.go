@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,20 @@ type File struct {
 // file. It must be a regular one of at most MaxConfigSize bytes, and is not
 // opened otherwise: a FIFO would block, and a device do what devices do.
 func OpenFile(dir, name string) (*File, *Document, error) {
+	f, text, err := OpenText(dir, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := f.Parse(text)
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, d, nil
+}
+
+// OpenText is OpenFile for who may not need to have the text parsed.
+func OpenText(dir, name string) (*File, []byte, error) {
 	if name == "" || strings.Contains(name, "/") {
 		return nil, nil, fmt.Errorf("%q is no file name", name)
 	}
@@ -37,13 +52,16 @@ func OpenFile(dir, name string) (*File, *Document, error) {
 		return nil, nil, err
 	}
 	f := &File{dir: df, name: name}
-	d, err := f.read()
+	text, err := f.read()
 	if err != nil {
 		_ = df.Close()
 		return nil, nil, err
 	}
-	return f, d, nil
+	return f, text, nil
 }
+
+// Parse is ParseDocument with the file's path in errors.
+func (f *File) Parse(text []byte) (*Document, error) { return parseDocument(text, f.path()) }
 
 // ReadFile is OpenFile for who only wants to read.
 func ReadFile(dir, name string) (*Document, error) {
@@ -63,7 +81,7 @@ func (f *File) fail(op string, err error) error {
 	return &os.PathError{Op: op, Path: f.path(), Err: err}
 }
 
-func (f *File) read() (*Document, error) {
+func (f *File) read() ([]byte, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(f.fd(), f.name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	flags := unix.O_NOFOLLOW
@@ -90,14 +108,14 @@ func (f *File) read() (*Document, error) {
 	if err := f.checkType(&f.stat); err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(in, MaxConfigSize+1))
-	if err != nil {
+	data := bytes.NewBuffer(make([]byte, 0, f.stat.Size+bytes.MinRead)) // to be read at once
+	if _, err := data.ReadFrom(io.LimitReader(in, MaxConfigSize+1)); err != nil {
 		return nil, err
 	}
-	if len(data) > MaxConfigSize {
+	if data.Len() > MaxConfigSize {
 		return nil, f.tooLarge()
 	}
-	return parseDocument(data, f.path())
+	return data.Bytes(), nil
 }
 
 func (f *File) fd() int { return int(f.dir.Fd()) }
