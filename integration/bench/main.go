@@ -63,12 +63,21 @@ func (b *bench) outside() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	built := []string{b.runc}
+	for _, name := range []string{"timens-hook", "timens-runc", "timensctl"} {
+		built = append(built, filepath.Join(b.bin, name))
+	}
 	for _, name := range []string{"noop", "noopwrap", "measure", "probe"} {
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.own(name), "./cmd/"+name)
+		path := filepath.Join(b.dir, "built", name)
+		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./cmd/"+name)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w\n%s", name, err, out)
 		}
+		built = append(built, path)
+	}
+	if err := b.install(built); err != nil {
+		return err
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), dirEnv+"="+b.dir)
@@ -77,11 +86,32 @@ func (b *bench) outside() (err error) {
 	return cmd.Run()
 }
 
-// own is the path of a program made for the benchmark.
+// install copies programs to where they are started from. Go's linker writes its
+// output through a mapping, which leaves single pages of it in the page cache; a
+// file that was installed, or read from the disk, is there in larger pieces, and
+// the start of a program takes some 0.3 ms less.
+func (b *bench) install(built []string) error {
+	if err := os.Mkdir(filepath.Join(b.dir, "bin"), 0o755); err != nil {
+		return err
+	}
+	for _, path := range built {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(b.own(filepath.Base(path)), text, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own is the path of a program that was installed for the benchmark.
 func (b *bench) own(name string) string { return filepath.Join(b.dir, "bin", name) }
 
 // inside measures everything. The shim's memory of runtimes in /run is not to stay.
 func (b *bench) inside() error {
+	b.bin, b.runc = filepath.Join(b.dir, "bin"), b.own(filepath.Base(b.runc))
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("hiding /run: %w", err)
 	}
