@@ -73,26 +73,33 @@ func (d *Document) undoTime(ours timens.Offsets) error {
 	if err != nil {
 		return err
 	}
-	if t.Offsets == ours && len(t.Listed) == len(timens.AllClocks()) {
-		if before, ok, err := d.Get(KeyApplied, "before"); err != nil {
+	if t.reads(ours) {
+		if err := d.restore(); err != nil {
 			return err
-		} else if !ok {
-			err = d.Remove("linux", "timeOffsets")
-		} else {
-			err = d.Set(before, "linux", "timeOffsets")
-		}
-		if err != nil {
-			return err
-		}
-		if added, _, err := d.Get(KeyApplied, "namespaceAdded"); err != nil {
-			return err
-		} else if string(added) == "true" {
-			if err := d.DropTimeNamespace(); err != nil {
-				return err
-			}
 		}
 	}
 	return d.Remove(KeyApplied)
+}
+
+// restore does what the mark says was there before.
+func (d *Document) restore() error {
+	before, ok, err := d.Get(KeyApplied, "before")
+	if err != nil {
+		return err
+	}
+	if ok {
+		err = d.Set(before, "linux", "timeOffsets")
+	} else {
+		err = d.Remove("linux", "timeOffsets")
+	}
+	if err != nil {
+		return err
+	}
+	added, _, err := d.Get(KeyApplied, "namespaceAdded")
+	if err != nil || string(added) != "true" {
+		return err
+	}
+	return d.DropTimeNamespace()
 }
 
 // DropTimeNamespace removes the entry of type time from linux.namespaces, unless

@@ -18,6 +18,11 @@ type TimeSpec struct {
 	Listed  map[timens.Clock]bool // the clocks that linux.timeOffsets lists
 }
 
+// reads reports whether the offsets of both clocks are listed, and are o.
+func (t TimeSpec) reads(o timens.Offsets) bool {
+	return t.Offsets == o && t.Listed[timens.Monotonic] && t.Listed[timens.Boottime]
+}
+
 // Time returns what the document says about time namespaces. It refuses what no
 // runtime takes: two entries, offsets for a namespace that is joined by its
 // path, clocks other than monotonic and boottime, nanosecs out of range.
@@ -102,7 +107,7 @@ func (d *Document) setTime(o timens.Offsets) error {
 	if err != nil {
 		return err
 	}
-	if t.Present && t.Offsets == o && len(t.Listed) == len(timens.AllClocks()) {
+	if t.Present && t.reads(o) {
 		return nil
 	}
 	if err := d.UndoTime(); err != nil {

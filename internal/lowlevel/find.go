@@ -7,6 +7,7 @@ package lowlevel
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,14 +79,16 @@ func isCopy(path string) bool {
 	for {
 		n, errA := io.ReadFull(a, bufA[:])
 		m, errB := io.ReadFull(b, bufB[:])
-		switch {
-		case !bytes.Equal(bufA[:n], bufB[:m]):
+		if !bytes.Equal(bufA[:n], bufB[:m]) {
 			return false
-		case errA != nil || errB != nil: // the end, at the same place
-			return (errA == io.EOF || errA == io.ErrUnexpectedEOF) && errA == errB
+		}
+		if errA != nil || errB != nil {
+			return atEnd(errA) && atEnd(errB)
 		}
 	}
 }
+
+func atEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 func quoted(names []string) string {
 	q := make([]string, len(names))
