@@ -30,39 +30,6 @@ func eachShim(t *testing.T, f func(t *testing.T, s stack)) {
 	}
 }
 
-// TestShimCommandLine writes `run` in the ways that the runtimes understand.
-func TestShimCommandLine(t *testing.T) {
-	for name, form := range map[string]func(c *container) (dir string, args []string){
-		"-b DIR":        func(c *container) (string, []string) { return "/", []string{"run", "-b", c.bundle(), c.id} },
-		"--bundle=DIR":  func(c *container) (string, []string) { return "/", []string{"run", "--bundle=" + c.bundle(), c.id} },
-		"relative DIR":  func(c *container) (string, []string) { return c.dir, []string{"run", "--bundle", "bundle", c.id} },
-		"no DIR":        func(c *container) (string, []string) { return c.bundle(), []string{"run", c.id} },
-		"called create": func(c *container) (string, []string) { return c.bundle(), []string{"run", "create"} },
-		"global options": func(c *container) (string, []string) {
-			return c.bundle(), []string{"--log", filepath.Join(c.dir, "engine"), "--log-format", "json", "run", c.id}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachShim(t, func(t *testing.T, s stack) {
-				c := newContainer(t, s)
-				ask(c, askMonotonic, askBoottime)
-				c.prepare()
-				dir, args := form(c)
-				cmd := c.command(args...)
-				cmd.Dir = dir
-				seen := seen{before: host(t)}
-				r := c.finish(cmd)
-				seen.after = host(t)
-				if r.exit != 0 {
-					t.Fatalf("exit %d: %s", r.exit, r.stderr)
-				}
-				c.decode(r.stdout, &seen.inside)
-				asked.check(t, seen, seen)
-			})
-		})
-	}
-}
-
 // TestShimAgain starts two containers one after the other from one bundle: what
 // the first left in config.json is no answer for the second.
 func TestShimAgain(t *testing.T) {
