@@ -111,14 +111,11 @@ func initFacts(a *asked, p *timens.Process) (plan.Init, error) {
 	return init, err
 }
 
+// timeSpec is about a bundle, or for libcontainer, which needs none, about nothing.
 func timeSpec(bundle string) (spec.TimeSpec, error) {
-	file, doc, err := spec.OpenFile(bundle, "config.json")
+	t, err := spec.ReadTime(bundle)
 	if errors.Is(err, fs.ErrNotExist) {
-		return spec.TimeSpec{}, nil // libcontainer needs none
+		return spec.TimeSpec{}, nil
 	}
-	if err != nil {
-		return spec.TimeSpec{}, err
-	}
-	defer file.Close()
-	return doc.Time()
+	return t, err
 }

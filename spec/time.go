@@ -23,6 +23,24 @@ func (t TimeSpec) reads(o timens.Offsets) bool {
 	return t.Offsets == o && t.Listed[timens.Monotonic] && t.Listed[timens.Boottime]
 }
 
+// ReadTime returns what the config.json in a bundle says about time namespaces, as
+// Time does. Mostly that is nothing, and then the file is not parsed.
+func ReadTime(bundle string) (TimeSpec, error) {
+	f, text, err := OpenText(bundle, "config.json")
+	if err != nil {
+		return TimeSpec{}, err
+	}
+	defer f.Close()
+	if !mentions(text, `"time`) { // the type, and timeOffsets
+		return TimeSpec{}, nil
+	}
+	d, err := f.Parse(text)
+	if err != nil {
+		return TimeSpec{}, err
+	}
+	return d.Time()
+}
+
 // Time returns what the document says about time namespaces. It refuses what no
 // runtime takes: two entries, offsets for a namespace that is joined by its
 // path, clocks other than monotonic and boottime, nanosecs out of range.

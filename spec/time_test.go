@@ -1,6 +1,10 @@
 package spec
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -103,5 +107,25 @@ func TestNamespace(t *testing.T) {
 		if present, path, err := d.Namespace(typ); present != want.present || path != want.path || err != nil {
 			t.Errorf("%s: %v, %q, %v", typ, present, path, err)
 		}
+	}
+}
+
+func TestReadTime(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]string{
+		`{"linux":{"namespaces":[{"type":"time","path":"/p"}]}}`:            "/p",
+		`{"linux":{"namespaces":[{"type":"\u0074ime","path":"/p"}]}}`:       "/p",
+		`{"linux":{"namespaces":[{"type":"pid","path":"/p"}]}}`:             "",
+		`{"annotations":{"io.timens.boottime":"=0"},"linux":{}, not json }`: "",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ReadTime(dir); got.Path != want || err != nil {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	if _, err := ReadTime(dir + "/none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
 	}
 }

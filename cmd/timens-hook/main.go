@@ -9,6 +9,4 @@ import (
 
 var version = "dev" // set by the linker
 
-func main() {
-	os.Exit(hook.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, version))
-}
+func main() { os.Exit(hook.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, version)) }
