@@ -69,16 +69,23 @@ type decoder func(c *Config, name string, data []byte) error
 
 func load(path string, decode decoder, check func(*Config) error) (c *Config, found bool, err error) {
 	c = Default()
+	dir := filepath.Dir(path)
+	// The usual case, and by one plain system call: this is on the way of every
+	// start of a container.
+	var st syscall.Stat_t
+	if syscall.Stat(dir, &st) == syscall.ENOENT {
+		return c, false, nil
+	}
 	found, err = c.read(path, decode)
 	if err != nil {
 		return nil, found, err
 	}
-	dropins, err := dropIns(filepath.Join(filepath.Dir(path), "config.d"))
+	dropins, err := dropIns(filepath.Join(dir, "config.d"))
 	if err != nil {
 		return nil, found, err
 	}
 	if len(dropins) > 0 && !found { // else it is checked already
-		if err := checkDirectory(filepath.Dir(path)); err != nil {
+		if err := checkDirectory(dir); err != nil {
 			return nil, found, err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"oci-timens/internal/plan"
 	"oci-timens/spec"
@@ -55,7 +54,7 @@ func createRuntime(a *asked) error {
 		a.log.Info(decided.Reason)
 		return nil
 	}
-	if err := timens.Inject(p, decided.Offsets); err != nil {
+	if err := timens.InjectLocked(p, decided.Offsets); err != nil {
 		return err
 	}
 	a.log.Infof("process %d has offsets %v: %s", p.PID(), decided.Offsets, decided.Reason)
@@ -78,7 +77,7 @@ func checkTraced(p *timens.Process, tracer int) error {
 		if err != nil {
 			return err
 		}
-		mine, err := timens.ReadNamespaces(os.Getpid())
+		mine, err := timens.OwnNamespaces()
 		if err != nil || theirs.Time != mine.Time && theirs.Time == theirs.ForChildren {
 			return err
 		}
@@ -100,7 +99,7 @@ func initFacts(a *asked, p *timens.Process) (plan.Init, error) {
 	if err != nil {
 		return init, err
 	}
-	mine, err := timens.ReadNamespaces(os.Getpid())
+	mine, err := timens.OwnNamespaces()
 	if err != nil {
 		return init, err
 	}

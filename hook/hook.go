@@ -29,7 +29,8 @@ ask. The stage is createRuntime if none is named.
 `
 
 // Main runs a stage and returns the exit status: 0, or 1 after one line on stderr
-// that says what is wrong. A runtime then does not start the container.
+// that says what is wrong. A runtime then does not start the container. The caller
+// must stay on its thread: be an init function, or have locked it.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version string) int {
 	stage := "createRuntime"
 	if len(args) > 0 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,7 +33,7 @@ func poststart(a *asked) error {
 	if err != nil {
 		return err
 	}
-	mine, err := timens.ReadNamespaces(os.Getpid())
+	mine, err := timens.OwnNamespaces()
 	if err != nil {
 		return err
 	}

@@ -26,12 +26,19 @@ import (
 // The process needs CAP_SYS_ADMIN in its user namespace, the caller CAP_SYS_TIME
 // and, unless it has the same user, CAP_SYS_PTRACE in it.
 func Inject(p *Process, o Offsets) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return InjectLocked(p, o)
+}
+
+// InjectLocked is Inject for a goroutine that stays on its thread already: one that
+// has called runtime.LockOSThread, or an init function, which Go runs on the main
+// thread. To lock a thread starts another one, which takes longer than the rest.
+func InjectLocked(p *Process, o Offsets) error {
 	enter, err := checkInject(p, o)
 	if err != nil {
 		return err
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	t, err := seize(p)
 	if err != nil {
 		return err

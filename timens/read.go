@@ -57,15 +57,17 @@ func ReadHost() (Host, error) {
 	return h, err
 }
 
-// ownOffsets reads the offsets of this process once: with several threads, as every
-// Go program has, it cannot enter another time namespace but by exec.
+// OwnNamespaces returns those of this process. They are read once: with several
+// threads, as every Go program has, it cannot enter another time namespace.
+var OwnNamespaces = sync.OnceValues(func() (Namespaces, error) { return ReadNamespaces(os.Getpid()) })
+
+// ownOffsets are those of the namespace that this process is in, read once.
 var ownOffsets = sync.OnceValues(func() (Offsets, error) {
-	pid := os.Getpid()
-	own, err := ReadOffsets(pid)
+	own, err := ReadOffsets(os.Getpid())
 	if err != nil {
 		return Offsets{}, err
 	}
-	ns, err := ReadNamespaces(pid)
+	ns, err := OwnNamespaces()
 	if err != nil {
 		return Offsets{}, err
 	}

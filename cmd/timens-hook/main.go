@@ -9,4 +9,8 @@ import (
 
 var version = "dev" // set by the linker
 
-func main() { os.Exit(hook.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, version)) }
+// Not in main, because init functions are run on the main thread, and stay there:
+// see hook.Main.
+func init() { os.Exit(hook.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, version)) }
+
+func main() {}
