@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"oci-timens/timens"
@@ -247,7 +248,7 @@ func agreed(a map[string]string, k1, k2 string) (string, error) {
 	return "", fmt.Errorf("annotations %q: %q and %q: %q contradict each other", k1, brief(v1), k2, brief(v2))
 }
 
-func source(key string) string { return fmt.Sprintf("annotation %q", brief(key)) }
+func source(key string) string { return "annotation " + strconv.Quote(brief(key)) }
 
 // brief shortens what may be of any length, for a message.
 func brief(s string) string {

@@ -43,12 +43,14 @@ func (o Offsets) String() string {
 // each clock, "clock-id seconds nanoseconds". Clock names are accepted since
 // about Linux 5.7, their ids by every kernel with time namespaces.
 func (o Offsets) KernelText() string {
-	var b strings.Builder
+	var b []byte
 	for _, c := range AllClocks() {
 		v := o.Get(c)
-		fmt.Fprintf(&b, "%d %d %d\n", c, v.Seconds(), v.Nanoseconds())
+		b = append(strconv.AppendInt(b, int64(c), 10), ' ')
+		b = append(strconv.AppendInt(b, v.Seconds(), 10), ' ')
+		b = append(strconv.AppendInt(b, v.Nanoseconds(), 10), '\n')
 	}
-	return b.String()
+	return string(b)
 }
 
 // ParseKernelText reads the lines of /proc/PID/timens_offsets. The result holds

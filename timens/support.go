@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +50,9 @@ func Probe() Support {
 
 // HaveTimeNamespaces tells whether the kernel has time namespaces: Linux 5.6 with
 // CONFIG_TIME_NS. Making one also takes CAP_SYS_ADMIN in the user namespace.
-func HaveTimeNamespaces() error {
+func HaveTimeNamespaces() error { return haveTimeNamespaces() }
+
+var haveTimeNamespaces = sync.OnceValue(func() error {
 	dir, err := proc()
 	if err != nil {
 		return err
@@ -63,7 +66,7 @@ func HaveTimeNamespaces() error {
 	default:
 		return &os.PathError{Op: "stat", Path: "/proc/self/ns/time_for_children", Err: err}
 	}
-}
+})
 
 // HaveExecSwitch tells whether exec moves a process into the time namespace for
 // its children. Every kernel from Linux 6.2 does (commit 2b5f9dad32ed,
