@@ -95,8 +95,8 @@ func TestAsAsked(t *testing.T) {
 		{"-5s", 5001 * ms, true},
 		{"+0", 10001 * ms, true},
 		{"=0", 0, true},
-		{"=0", 1002 * ms, true},
-		{"=0", 1003 * ms, false}, // longer than since the start
+		{"=0", 1012 * ms, true}, // a clock tick of 10 ms more than since the start
+		{"=0", 1013 * ms, false},
 		{"=5m", 299 * time.Second, false},
 		{"=5m", 300500 * ms, true},
 	} {
