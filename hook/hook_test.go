@@ -97,6 +97,23 @@ func TestRootOption(t *testing.T) {
 	}
 }
 
+func TestStarts(t *testing.T) {
+	for line, want := range map[string]bool{
+		"runc --root /r start c":        true,
+		"runc run -d -b /b c":           true,
+		"crun restore c":                true,
+		"runc start other":              false,
+		"sh x.sh c":                     false,
+		"conmon -c c -u c -r /bin/crun": false,
+		"timensctl demo":                false,
+		"start c":                       false,
+	} {
+		if got := starts(strings.Fields(line), "c"); got != want {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+}
+
 func state(pid int, status, annotations, bundle string) string {
 	return fmt.Sprintf(`{"ociVersion":"1.0.2","id":"c","status":%q,"pid":%d,"bundle":%q,"annotations":{%s}}`, status, pid, bundle, annotations)
 }

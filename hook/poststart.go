@@ -50,15 +50,21 @@ func poststart(a *asked) error {
 	if err != nil || version.Name != "runc" {
 		return err
 	}
+	// What can set offsets can join: before 1.2.0 runc's exec passes over a type of
+	// namespace that it does not know, and from there to 1.2.5 it fails on this one.
+	if r := (plan.Runtime{Name: version.Name, Version: version.Version}); !r.Native() {
+		a.log.Warnf("%v cannot join a time namespace: what it execs in this container has the host's clocks", r)
+		return nil
+	}
 	dir, err := findState(a, runtime)
 	if err != nil {
 		return err
 	}
-	return joinOnExec(a, plan.Runtime{Name: version.Name, Version: version.Version}, dir)
+	return joinOnExec(dir)
 }
 
 // findRuntime returns the low-level runtime that runs this hook: the nearest
-// ancestor that has the container's ID among its arguments. There is none where
+// ancestor with a command that starts the container of this ID. There is none where
 // libcontainer is part of another program.
 func findRuntime(id string) (*timens.Ancestor, error) {
 	ancestors, err := timens.Ancestors()
@@ -70,11 +76,20 @@ func findRuntime(id string) (*timens.Ancestor, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(argv, id) {
+		if starts(argv, id) {
 			return &a, nil
 		}
 	}
 	return nil, nil
+}
+
+// starts reports whether a command line is that of a runtime which starts the
+// container.
+func starts(argv []string, id string) bool {
+	command := slices.IndexFunc(argv, func(arg string) bool {
+		return arg == "start" || arg == "run" || arg == "create" || arg == "restore"
+	})
+	return command > 0 && slices.Contains(argv[command+1:], id)
 }
 
 // findState looks for the directory in which runc keeps the container's state.json.
@@ -156,9 +171,8 @@ func isStateOf(dir string, pid int) (bool, error) {
 	return ok && string(raw) == fmt.Sprint(pid), err
 }
 
-// joinOnExec adds the time namespace to a state.json, if this runc's exec can join
-// one.
-func joinOnExec(a *asked, runtime plan.Runtime, dir string) error {
+// joinOnExec adds the time namespace to a state.json, once.
+func joinOnExec(dir string) error {
 	file, doc, err := spec.OpenFile(dir, "state.json")
 	if err != nil {
 		return err
@@ -167,12 +181,6 @@ func joinOnExec(a *asked, runtime plan.Runtime, dir string) error {
 	has, err := listsTime(doc)
 	if err != nil || has {
 		return err
-	}
-	// What can set offsets can join: before 1.2.0 runc's exec passes over a type of
-	// namespace that it does not know, and from there to 1.2.5 it fails on this one.
-	if !runtime.Native() {
-		a.log.Warnf("%v cannot join a time namespace: what it execs in this container has the host's clocks", runtime)
-		return nil
 	}
 	if err := doc.Append(map[string]string{"type": newTime, "path": ""}, "config", "namespaces"); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, "state.json"), err)

@@ -19,6 +19,9 @@ type invocation struct {
 	// goOnly is an option that was read as runc reads it, and that others would
 	// understand otherwise, such as -b=DIR: getopt_long(3) takes "=DIR".
 	goOnly string
+	// crunOnly is an option that was read as crun reads it: --config, which no runc
+	// has to date, and which one to come may take to mean another file.
+	crunOnly string
 	// bare is a create or run with nothing after it, which all runtimes refuse.
 	// What they make of other lines without an ID they may not agree about.
 	bare bool
@@ -164,7 +167,10 @@ func (w *walker) option(arg string) *option {
 	}
 	name, value, hasValue := strings.Cut(arg[1:], "=")
 	o := longOption(name, false)
-	if o == nil || len(name) == 1 || o.role == configFile { // which is crun's, and not Go
+	if o != nil && len(name) > 1 && o.role == configFile { // which is crun's, and not Go
+		w.crunOnly = arg
+	}
+	if o == nil || len(name) == 1 || o.role == configFile {
 		return w.group(arg)
 	}
 	if short := shortOption(name[0]); short != nil && short.value {
@@ -217,6 +223,7 @@ func (w *walker) take(o *option, value string, hasValue bool) *option {
 	case bundle:
 		w.bundle = value
 	case configFile:
+		w.crunOnly = o.name()
 		w.configFile = value
 	case logFile:
 		w.log = value

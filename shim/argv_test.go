@@ -44,11 +44,11 @@ func TestParse(t *testing.T) {
 		{"create -db/b c1", inB},
 		{"create --bun /b c1", inB},
 		{"create --b=/b c1", inB},
-		{"create -f c.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
-		{"create -fc.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
-		{"create -f=c.json c1", create(func(i *invocation) { i.configFile = "=c.json" })},
-		{"create --conf=c.json c1", create(func(i *invocation) { i.configFile = "c.json" })},
-		{"create -config=c.json c1", create(nil)}, // -c onfig=c.json, to youki
+		{"create -f c.json c1", create(func(i *invocation) { i.configFile, i.crunOnly = "c.json", "--config" })},
+		{"create -fc.json c1", create(func(i *invocation) { i.configFile, i.crunOnly = "c.json", "--config" })},
+		{"create -f=c.json c1", create(func(i *invocation) { i.configFile, i.crunOnly = "=c.json", "--config" })},
+		{"create --conf=c.json c1", create(func(i *invocation) { i.configFile, i.crunOnly = "c.json", "--config" })},
+		{"create -config=c.json c1", create(func(i *invocation) { i.crunOnly = "-config=c.json" })}, // -c onfig=c.json, to youki
 
 		// Go's flag package: one dash.
 		{"-root /r -log=/l create -b /b c1", create(func(i *invocation) { i.bundle, i.log, i.goOnly = "/b", "/l", "-log=/l" })}, // -l og=/l
@@ -73,7 +73,7 @@ func TestParse(t *testing.T) {
 
 		// No ID for some, but who knows.
 		{"run --", invocation{command: "run"}},
-		{"run -f --", invocation{command: "run", configFile: "--"}},
+		{"run -f --", invocation{command: "run", configFile: "--", crunOnly: "--config"}},
 		{"run -bundle X", invocation{command: "run", bundle: "X", goOnly: "-bundle"}},
 
 		// Nothing is created.

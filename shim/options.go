@@ -49,6 +49,7 @@ var options = [...]option{
 	{"log", 'l', true, logFile}, // -l: youki
 	{"log-format", 0, true, logFormat},
 	{"log-level", 0, true, other},
+	{"systemd-log", 0, false, other}, // youki
 
 	{"bundle", 'b', true, bundle},
 	{"config", 'f', true, configFile},    // crun

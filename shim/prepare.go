@@ -11,14 +11,8 @@ import (
 // the container is to have other clocks than the host's. After an error the file
 // is as it was, and the container must not start.
 func (s *shim) prepare(facts edit.Facts) error {
-	if s.inv.goOnly != "" {
-		r, err := facts.Runtime()
-		if err != nil {
-			return err
-		}
-		if r.Name != "runc" {
-			return fmt.Errorf("option %q: runc and other runtimes understand it differently; write it with two dashes, and its value as the next word", s.inv.goOnly)
-		}
+	if err := s.checkDialect(facts); err != nil {
+		return err
 	}
 	file, text, err := spec.OpenText(s.inv.config())
 	if err != nil {
@@ -41,6 +35,24 @@ func (s *shim) prepare(facts edit.Facts) error {
 	}
 	if !r.Request.IsZero() || !s.cfg.Defaults.IsZero() {
 		s.note(append(r.Request.Notes, r.Plan.Warnings...), r.Plan)
+	}
+	return nil
+}
+
+// checkDialect refuses what the low-level runtime may understand otherwise than it
+// was read here.
+func (s *shim) checkDialect(facts edit.Facts) error {
+	if s.inv.goOnly == "" && s.inv.crunOnly == "" {
+		return nil
+	}
+	r, err := facts.Runtime()
+	switch {
+	case err != nil:
+		return err
+	case s.inv.goOnly != "" && r.Name != "runc":
+		return fmt.Errorf("option %q: runc and other runtimes understand it differently; write it with two dashes, and its value as the next word", s.inv.goOnly)
+	case s.inv.crunOnly != "" && r.Name != "crun":
+		return fmt.Errorf("option %q: it is known of crun alone which file it means, and %v is to be run; leave it out, and name the file config.json", s.inv.crunOnly, r)
 	}
 	return nil
 }
