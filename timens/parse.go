@@ -54,7 +54,10 @@ func ParseSetting(s string) (Setting, error) {
 			return Setting{}, err
 		}
 		v, err := p.signed(secs, nanos, false)
-		return Setting{settingReads, v}, err
+		if err != nil {
+			return Setting{}, err
+		}
+		return Setting{settingReads, v}, nil
 	}
 	v, err := ParseOffset(s)
 	if err != nil {

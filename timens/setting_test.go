@@ -58,6 +58,7 @@ func TestParseSettingErrors(t *testing.T) {
 		"１d":                    `"１d": '１' where a digit is needed at position 1`,
 		"99999999999999999999":  `"99999999999999999999": a number beyond 64 bits at position 1`,
 		"9223372036854775808":   `"9223372036854775808": a span beyond 64-bit seconds at position 1`,
+		"=9223372036854775808":  `"=9223372036854775808": a span beyond 64-bit seconds at position 1`,
 		"999999999999999d":      `"999999999999999d": a span beyond 64-bit seconds at position 1`,
 		"18446744073709551615d": `"18446744073709551615d": a span beyond 64-bit seconds at position 1`,
 	} {
