@@ -189,18 +189,3 @@ func (t *tracee) enter() error {
 	}()
 	return errors.Join(err, undo())
 }
-
-// lend writes a C string below the stack of the process. undo puts back what was
-// there.
-func (t *tracee) lend(s string) (at uintptr, undo func() error, err error) {
-	text := append([]byte(s), 0)
-	at = (stackPointer(&t.regs) - redZone - uintptr(len(text))) &^ 15
-	saved := make([]byte, len(text))
-	if err := t.peek(at, saved); err != nil {
-		return 0, nil, t.wrap(fmt.Errorf("read its stack: %w", err))
-	}
-	if err := t.poke(at, text); err != nil {
-		return 0, nil, t.wrap(fmt.Errorf("write to its stack: %w", err))
-	}
-	return at, func() error { return t.wrap(t.poke(at, saved)) }, nil
-}
