@@ -28,11 +28,11 @@ func createRuntime(a *asked) error {
 	if err := p.CheckWaitingInit(a.state.ID, status); err != nil {
 		return err
 	}
-	init, err := initFacts(a, p)
+	host, err := timens.ReadHost()
 	if err != nil {
 		return err
 	}
-	host, err := timens.ReadHost()
+	init, err := initFacts(a, p, host)
 	if err != nil {
 		return err
 	}
@@ -86,13 +86,10 @@ func checkTraced(p *timens.Process, tracer int) error {
 }
 
 // initFacts looks at what the waiting process has now.
-func initFacts(a *asked, p *timens.Process) (plan.Init, error) {
+func initFacts(a *asked, p *timens.Process, host timens.Host) (plan.Init, error) {
 	init := plan.Init{Kernel: plan.Kernel{TimeNamespaces: timens.HaveTimeNamespaces(), ExecSwitch: timens.HaveExecSwitch()}}
 	var err error
 	if init.Threads, err = p.Threads(); err != nil {
-		return init, err
-	}
-	if init.Current, err = p.Offsets(); err != nil {
 		return init, err
 	}
 	theirs, err := p.Namespaces()
@@ -103,7 +100,12 @@ func initFacts(a *asked, p *timens.Process) (plan.Init, error) {
 	if err != nil {
 		return init, err
 	}
-	init.Private = theirs.ForChildren != mine.ForChildren
+	init.Current = host.Own
+	if init.Private = theirs.ForChildren != mine.ForChildren; init.Private {
+		if init.Current, err = p.Offsets(); err != nil {
+			return init, err
+		}
+	}
 	// What config.json says tells whether offsets that are there already are an
 	// answer to the same annotations, and whether a namespace is joined by path.
 	init.Spec, err = timeSpec(a.state.Bundle)

@@ -39,7 +39,8 @@ func ReadClocks() (Clocks, error) {
 
 // ReadHost reads the clocks of the initial time namespace: what this process
 // reads, less the offsets of the namespace that it is in. It fails where those
-// cannot be known: in a process that made a namespace and has not entered it.
+// cannot be known: in a process in a shifted namespace that made another one and
+// has not entered it.
 func ReadHost() (Host, error) {
 	own, err := ownOffsets()
 	if err != nil {
@@ -63,18 +64,19 @@ var OwnNamespaces = sync.OnceValues(func() (Namespaces, error) { return ReadName
 
 // ownOffsets are those of the namespace that this process is in, read once.
 var ownOffsets = sync.OnceValues(func() (Offsets, error) {
-	own, err := ReadOffsets(os.Getpid())
-	if err != nil {
+	if err := HaveTimeNamespaces(); err != nil {
 		return Offsets{}, err
 	}
 	ns, err := OwnNamespaces()
-	if err != nil {
+	switch {
+	case err != nil:
 		return Offsets{}, err
-	}
-	if ns.Time != ns.ForChildren {
+	case ns.Time.Initial(): // offsets are to this one
+		return Offsets{}, nil
+	case ns.Time != ns.ForChildren:
 		return Offsets{}, errors.New("this process has a time namespace for its children that it is not in itself: its own offsets cannot be read")
 	}
-	return own, nil
+	return ReadOffsets(os.Getpid())
 })
 
 func unshifted(seen time.Duration, own Offset) (time.Duration, error) {
