@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/config"
+	"oci-timens/internal/testenv"
 )
 
 // The test binary is the shim as well, under another name.
@@ -38,7 +39,7 @@ exec setpriv --dump
 // that Go itself resets are not among it: see Main.
 func TestRuntimeInherits(t *testing.T) {
 	if _, err := exec.LookPath("setpriv"); err != nil {
-		t.Skip("setpriv, of util-linux, shows what is inherited: ", err)
+		testenv.Lacks(t, "setpriv", err)
 	}
 	dir := t.TempDir()
 	runc, shim, conf := filepath.Join(dir, "runc"), filepath.Join(dir, "timens-runc"), filepath.Join(dir, "config.toml")

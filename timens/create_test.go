@@ -10,6 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"oci-timens/internal/testenv"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -77,7 +81,7 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if help, _ := exec.Command("nsenter", "--help").CombinedOutput(); !strings.Contains(string(help), "--time") {
-		t.Skip("no nsenter here that knows time namespaces (util-linux 2.36)")
+		testenv.Lacks(t, "nsenter", "none here knows time namespaces (util-linux 2.36)")
 	}
 	cmd := exec.Command("nsenter", "--time=/proc/self/fd/3", exe)
 	cmd.Env = append(os.Environ(), "TIMENS_TEST_ROLE=clocks")
@@ -100,6 +104,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// In mounts of a thread's own, which ends with the test.
 func TestPin(t *testing.T) {
 	requireRoot(t)
 	ns, err := Create(Offsets{Boottime: offset(t, "+1d")})
@@ -108,18 +113,24 @@ func TestPin(t *testing.T) {
 	}
 	defer ns.Close()
 	path := filepath.Join(t.TempDir(), "time")
-	if err := ns.Pin(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := ns.Pin(path); !errors.Is(err, os.ErrExist) {
-		t.Errorf("pinned twice: %v", err)
-	}
-	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); !strings.Contains(string(mounts), path) {
-		t.Error("not mounted")
-	}
-	if err := Unpin(path); err != nil {
-		t.Error(err)
-	}
+	onTracerThread(func() {
+		if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, "")); err != nil {
+			t.Error(err)
+			return
+		}
+		if err := ns.Pin(path); err != nil {
+			t.Error(err)
+		}
+		if err := ns.Pin(path); !errors.Is(err, os.ErrExist) {
+			t.Errorf("pinned twice: %v", err)
+		}
+		if mounts, _ := os.ReadFile("/proc/thread-self/mountinfo"); !strings.Contains(string(mounts), path) {
+			t.Error("not mounted")
+		}
+		if err := Unpin(path); err != nil {
+			t.Error(err)
+		}
+	})
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("left behind: %v", err)
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"oci-timens/internal/testenv"
 )
 
 // victim is a process that waits in one of the roles, as a container's init does.
@@ -257,7 +259,7 @@ func checkInside(t *testing.T, p *Process, want Offsets) {
 func TestInjectKillsWhatItChanged(t *testing.T) {
 	requireRoot(t)
 	if help, _ := exec.Command("setpriv", "--help").CombinedOutput(); !strings.Contains(string(help), "--reuid") {
-		t.Skip("no setpriv of util-linux here")
+		testenv.Lacks(t, "setpriv", "none of util-linux is here")
 	}
 	cmd := exec.Command("sh", "-c", `setpriv --reuid 65534 --clear-groups sleep 60 & echo $!; wait $!; echo "ended $?"`)
 	out, err := cmd.StdoutPipe()

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"oci-timens/internal/testenv"
 )
 
 // The test binary is its own victim: started again with one of these as
@@ -144,10 +146,7 @@ func requireRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	if require := os.Getenv("TIMENS_REQUIRE"); require == "all" || strings.Contains(require, "root") {
-		t.Fatal("not root")
-	}
-	t.Skip("needs root")
+	testenv.Lacks(t, "root", "this is another user")
 }
 
 // requireExecSwitch skips where the victims, Go programs with many threads, cannot
