@@ -71,9 +71,13 @@ func (a Ancestor) read(name string) ([]byte, error) {
 	return text, nil
 }
 
-// Argv returns the arguments that the process was started with.
+// Argv returns the arguments that the process was started with: none where it has
+// ended, or this user may not look at it.
 func (a Ancestor) Argv() ([]string, error) {
 	argv, err := a.read("cmdline")
+	if hidden(err) {
+		return nil, nil
+	}
 	return strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00"), err
 }
 

@@ -423,3 +423,9 @@ func startForked(t *testing.T, program string, args ...string) int {
 	}
 	return cmd.Process.Pid
 }
+
+func TestAncestorIsGone(t *testing.T) {
+	if argv, err := (Ancestor{PID: 1<<22 - 1}).Argv(); argv != nil || err != nil {
+		t.Errorf("%q, %v", argv, err)
+	}
+}
