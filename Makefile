@@ -11,6 +11,14 @@ LINT_VERSION := 2.15.0
 RUNC := .tools/runc-$(RUNC_VERSION)
 LINT := .tools/golangci-lint-$(LINT_VERSION)
 
+# Real engines for their tests. A change of the packages is a new number.
+CONTAINERD := .tools/containerd-2.4.2
+MOBY       := .tools/moby-2.0.0-beta.24
+DEBIAN13   := .tools/debian13-1
+DEBIAN13_PACKAGES := podman crun runc docker.io docker-cli docker-compose containerd \
+                     ca-certificates uidmap iproute2 procps
+ENGINES := podman docker containerd
+
 GO       := go
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 STATIC   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
@@ -67,6 +75,18 @@ integration: $(RUNC) ## tests with real runtimes, as root; dist/matrix.md shows 
 matrix: integration ## the same, and print the matrix
 	@cat dist/matrix.md
 
+.PHONY: engines $(ENGINES:%=test-%)
+engines: $(ENGINES:%=test-%) ## tests with real engines, as root: test-podman test-docker test-containerd
+test-podman: engine-deps $(DEBIAN13)
+test-docker: engine-deps $(DEBIAN13) $(MOBY)
+test-containerd: engine-deps $(DEBIAN13) $(CONTAINERD)
+$(ENGINES:%=test-%): test-%: deps
+	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
+
+.PHONY: engine-deps
+engine-deps:
+	sh integration/deps podman busybox-static debootstrap
+
 .PHONY: bench
 bench: build $(RUNC) ## what hook and shim cost, as root: RUNS=200
 	cd integration && $(GO) run ./bench -runs $(RUNS) -bin $(CURDIR)/bin -runc $(CURDIR)/$(RUNC)
@@ -92,6 +112,21 @@ clean: ## remove what was built, and keep the tools
 # cgo and libseccomp, as distributions build it.
 $(RUNC):
 	cd integration && CGO_ENABLED=1 $(GO) build -trimpath -tags seccomp -o ../$@ github.com/opencontainers/runc
+
+$(CONTAINERD):
+	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-s -w" \
+		github.com/containerd/containerd/v2/cmd/containerd@v$(@:.tools/containerd-%=%) \
+		github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v$(@:.tools/containerd-%=%) \
+		github.com/containerd/containerd/v2/cmd/ctr@v$(@:.tools/containerd-%=%)
+	mv $@.new $@
+
+$(MOBY):
+	GOBIN=$(CURDIR)/$@.new $(GO) install -trimpath -ldflags "-s -w" \
+		github.com/moby/moby/v2/cmd/dockerd@v$(@:.tools/moby-%=%)
+	mv $@.new $@
+
+$(DEBIAN13):
+	sh integration/tree trixie $@ $(DEBIAN13_PACKAGES)
 
 $(LINT):
 	GOBIN=$(CURDIR)/.tools/new $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION)
