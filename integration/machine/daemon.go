@@ -88,18 +88,24 @@ func (d *Daemon) Signal(s unix.Signal) {
 	}
 }
 
-// pid is the daemon's, or 0 when it has ended: nsenter waits for it as its parent.
+// pid is the daemon's, or 0 when it has ended. nsenter is its parent, and may not
+// have come to start it yet.
 func (d *Daemon) pid() int {
 	entered := strconv.Itoa(d.cmd.Process.Pid)
-	children, err := os.ReadFile(filepath.Join("/proc", entered, "task", entered, "children"))
-	if err != nil {
-		return 0
+	for {
+		children, err := os.ReadFile(filepath.Join("/proc", entered, "task", entered, "children"))
+		if err != nil {
+			return 0
+		}
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(children))); err == nil {
+			return pid
+		}
+		select {
+		case <-d.ended:
+			return 0
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(children)))
-	if err != nil {
-		return 0
-	}
-	return pid
 }
 
 // Await calls ready until it returns nil, or the daemon has ended, or a minute
