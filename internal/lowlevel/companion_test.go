@@ -23,3 +23,17 @@ func TestCompanion(t *testing.T) {
 		t.Errorf("found %q", got)
 	}
 }
+
+func TestInstalledWith(t *testing.T) {
+	for dir, want := range map[string]string{
+		"/usr/local/bin":                 "/usr/local/libexec/oci/hooks.d",
+		"/usr/local/libexec/oci/hooks.d": "/usr/local/bin",
+		"/bin":                           "/libexec/oci/hooks.d",
+		"/srv/timens":                    "",
+	} {
+		got := append(installedWith(dir), "")
+		if got[0] != dir || got[1] != want {
+			t.Errorf("%s: %q", dir, got)
+		}
+	}
+}
