@@ -1,5 +1,6 @@
 // Package hook is what timens-hook does at the stages of an OCI runtime: it reads
-// the container's state, and gives a container that asks for it its own clocks.
+// the container's state, and gives a container that asks for it its own clocks. At
+// podman's precreate stage it edits config.json instead.
 //
 // What is asked, and whether it is granted, is decided by the packages spec,
 // config and plan; what it takes in the kernel is done by timens. Neither belongs
@@ -22,11 +23,14 @@ import (
 
 // Usage is the text for --help.
 const Usage = `usage: timens-hook [createRuntime|poststart] < state.json
+       timens-hook precreate < config.json > edited.json
 
 An OCI runtime hook that gives a container its own CLOCK_MONOTONIC and
 CLOCK_BOOTTIME, as its annotations io.timens.monotonic and io.timens.boottime
-ask. The stage is createRuntime if none is named.
+ask. The stage is createRuntime if none is named. precreate is a stage of podman.
 `
+
+const stages = "createRuntime, poststart or precreate"
 
 // Main runs a stage and returns the exit status: 0, or 1 after one line on stderr
 // that says what is wrong. A runtime then does not start the container. The caller
@@ -40,7 +44,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 	var err error
 	switch {
 	case len(args) > 1:
-		err = fmt.Errorf("unexpected argument %q: want one stage, createRuntime or poststart", args[1])
+		err = fmt.Errorf("unexpected argument %q: want one stage, "+stages, args[1])
 	case stage == "--help" || stage == "-h":
 		io.WriteString(stdout, Usage)
 	case stage == "--version" || stage == "-v":
@@ -49,12 +53,17 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 		id, err = run(stdin, createRuntime)
 	case stage == "poststart":
 		id, err = run(stdin, poststart)
+	case stage == "precreate":
+		err = precreate(stdin, stdout)
 	default:
-		err = fmt.Errorf("unknown stage %q: want createRuntime or poststart", stage)
+		err = fmt.Errorf("unknown stage %q: want "+stages, stage)
 	}
 	if err != nil {
 		line := strings.ReplaceAll(err.Error(), "\n", "; ")
 		fmt.Fprintf(stderr, "timens-hook: %s\n", line)
+		if stage == "precreate" {
+			tellParent("timens-hook: " + line + "\n")
+		}
 		// Some runtimes throw away what a hook writes to standard error.
 		if cfg, err := config.Load(); err == nil {
 			log, closer := open(cfg, id)

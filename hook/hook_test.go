@@ -22,8 +22,8 @@ func TestMainRefuses(t *testing.T) {
 		stdin string
 		want  string
 	}{
-		"unknown stage":    {[]string{"prestart"}, "", `unknown stage "prestart": want createRuntime or poststart`},
-		"two arguments":    {[]string{"createRuntime", "x"}, "", `unexpected argument "x": want one stage, createRuntime or poststart`},
+		"unknown stage":    {[]string{"prestart"}, "", `unknown stage "prestart": want createRuntime, poststart or precreate`},
+		"two arguments":    {[]string{"createRuntime", "x"}, "", `unexpected argument "x": want one stage, createRuntime, poststart or precreate`},
 		"no state":         {nil, "", "container state: "},
 		"no JSON":          {nil, "{", "container state: "},
 		"huge state":       {nil, `{"id":"` + strings.Repeat("x", 2<<20) + `"}`, "container state: larger than 1048576 bytes"},

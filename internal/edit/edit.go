@@ -42,15 +42,27 @@ type Result struct {
 // no others that an earlier Edit has put there. An error is a refusal: the
 // container must not start. The document is then unchanged.
 func Edit(doc *spec.Document, cfg *config.Config, f Facts) (Result, error) {
+	return edit(doc, cfg, f, plan.Bundle{})
+}
+
+// Filter is Edit for a document that is then read by another program, and is
+// written by that for the low-level runtime: it may drop what it does not know, as
+// podman before 4.6 does with timeOffsets. So timens-hook is added even where the
+// runtime sets offsets by itself: it finds them set, or sets them.
+func Filter(doc *spec.Document, cfg *config.Config, f Facts) (Result, error) {
+	return edit(doc, cfg, f, plan.Bundle{Filtered: true})
+}
+
+func edit(doc *spec.Document, cfg *config.Config, f Facts, b plan.Bundle) (Result, error) {
 	saved := *doc
-	r, err := edit(doc, cfg, f)
+	r, err := try(doc, cfg, f, b)
 	if err != nil {
 		*doc = saved
 	}
 	return r, err
 }
 
-func edit(doc *spec.Document, cfg *config.Config, f Facts) (r Result, err error) {
+func try(doc *spec.Document, cfg *config.Config, f Facts, b plan.Bundle) (r Result, err error) {
 	// First, so that it is decided on what the container has without us.
 	if err := doc.UndoTime(); err != nil {
 		return r, err
@@ -67,8 +79,7 @@ func edit(doc *spec.Document, cfg *config.Config, f Facts) (r Result, err error)
 		return r, nil
 	}
 	a := plan.Ask{Request: r.Request, Annotations: annotations, Config: cfg}
-	b, err := bundle(doc, f)
-	if err != nil {
+	if err := collect(doc, f, &b); err != nil {
 		return r, err
 	}
 	if !errors.Is(b.Kernel.TimeNamespaces, timens.ErrNotSupported) {
@@ -82,23 +93,23 @@ func edit(doc *spec.Document, cfg *config.Config, f Facts) (r Result, err error)
 	return r, apply(r.Plan, b, doc)
 }
 
-// bundle collects what the plan depends on.
-func bundle(doc *spec.Document, f Facts) (b plan.Bundle, err error) {
+// collect fills in what the plan depends on.
+func collect(doc *spec.Document, f Facts, b *plan.Bundle) (err error) {
 	if b.Runtime, err = f.Runtime(); err != nil {
-		return b, err
+		return err
 	}
-	if !b.Runtime.Native() {
+	if b.Filtered || !b.Runtime.Native() {
 		b.HookPath = f.Hook()
 	}
 	b.Kernel = f.Kernel(b.Runtime)
 	if b.Time, err = doc.Time(); err != nil {
-		return b, err
+		return err
 	}
 	if b.NewPID, err = isNew(doc, specs.PIDNamespace); err != nil {
-		return b, err
+		return err
 	}
 	b.NewUser, err = isNew(doc, specs.UserNamespace)
-	return b, err
+	return err
 }
 
 // isNew reports whether the container gets a new namespace of a type.
@@ -111,7 +122,9 @@ func isNew(doc *spec.Document, typ specs.LinuxNamespaceType) (bool, error) {
 func apply(p plan.Plan, b plan.Bundle, doc *spec.Document) error {
 	switch p.Mechanism {
 	case plan.Native:
-		return doc.SetTime(p.Offsets)
+		if err := doc.SetTime(p.Offsets); err != nil {
+			return err
+		}
 	case plan.Hooks:
 		if !b.Runtime.TakesTimeEntry() && len(b.Time.Listed) == 0 {
 			// The hook makes the namespace that an engine has asked for.
@@ -119,15 +132,11 @@ func apply(p plan.Plan, b plan.Bundle, doc *spec.Document) error {
 				return err
 			}
 		}
-		stages := []string{"createRuntime"}
-		if b.Runtime.Name == "runc" {
-			stages = append(stages, "poststart") // without which runc exec sees the host's clocks
-		}
-		for _, stage := range stages {
-			h := specs.Hook{Path: b.HookPath, Args: []string{"timens-hook", stage}, Env: hookEnv()}
-			if err := doc.AddHook(stage, h); err != nil {
-				return err
-			}
+	}
+	for _, stage := range b.Stages(p.Mechanism) {
+		h := specs.Hook{Path: b.HookPath, Args: []string{"timens-hook", stage}, Env: hookEnv()}
+		if err := doc.AddHook(stage, h); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -17,6 +17,10 @@ type Bundle struct {
 	NewPID   bool // config.json asks for a new pid namespace
 	NewUser  bool // and for a new user namespace
 	Kernel   Kernel
+	// Filtered says that another program reads the edited config.json and writes
+	// the one that a low-level runtime reads, which Runtime may only stand for: it
+	// is one that Least has chosen.
+	Filtered bool
 }
 
 // ForBundle decides for a container whose config.json can still be edited:
@@ -86,7 +90,11 @@ func (k Kernel) namespaces() error {
 // mechanism chooses between the runtime's own support and the hooks.
 func (b Bundle) mechanism() (Mechanism, string, error) {
 	if b.Runtime.Native() {
-		return Native, fmt.Sprintf("%v sets time offsets itself", b.Runtime), nil
+		reason := fmt.Sprintf("%v sets time offsets itself", b.Runtime)
+		if b.Filtered {
+			reason += ", and timens-hook makes sure"
+		}
+		return Native, reason, nil
 	}
 	why := b.notNative()
 	if b.HookPath == "" {
@@ -99,4 +107,19 @@ func (b Bundle) mechanism() (Mechanism, string, error) {
 		return 0, "", &UnsupportedError{why + "; and its waiting init cannot be moved on this kernel", b.Kernel.ExecSwitch}
 	}
 	return Hooks, why + "; timens-hook does it", nil
+}
+
+// Stages are the hooks of timens-hook that config.json needs with a mechanism.
+func (b Bundle) Stages(m Mechanism) []string {
+	switch {
+	case m == Native && b.Filtered:
+		// runc exec joins by config.json, with offsets or without.
+		return []string{"createRuntime"}
+	case m == Hooks && (b.Filtered || b.Runtime.Name == "runc"):
+		// Without poststart, runc exec sees the host's clocks.
+		return []string{"createRuntime", "poststart"}
+	case m == Hooks:
+		return []string{"createRuntime"}
+	}
+	return nil
 }

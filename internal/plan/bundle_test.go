@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 
 	"oci-timens/config"
@@ -22,6 +23,7 @@ func with(b Bundle, change func(*Bundle)) Bundle { change(&b); return b }
 func kernel(k Kernel) func(*Bundle)          { return func(b *Bundle) { b.Kernel = k } }
 func timeSpec(s spec.TimeSpec) func(*Bundle) { return func(b *Bundle) { b.Time = s } }
 func noHook(b *Bundle)                       { b.HookPath = "" }
+func filtered(b *Bundle)                     { b.Filtered = true }
 
 func TestForBundle(t *testing.T) {
 	native := func(mono, boot string) Plan {
@@ -106,6 +108,7 @@ func TestForBundle(t *testing.T) {
 			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets no time offsets without a new pid namespace; timens-hook does it", nil}, ""},
 		{"something else", ask("", "+1"), with(runc, func(b *Bundle) { b.Runtime = Runtime{"kata-runtime", "3.2"} }),
 			Plan{Hooks, offsets("0", "1"), "nothing is known of time offsets in kata-runtime 3.2; timens-hook does it", nil}, ""},
+		{"filtered", ask("", "+1"), with(runc, filtered), Plan{Native, offsets("0", "1"), "runc 1.5.2 sets time offsets itself, and timens-hook makes sure", nil}, ""},
 		{"native needs neither hook nor exec switch", ask("", "+1"), with(with(runc, noHook), kernel(oldKernel)), native("0", "1"), ""},
 		{"crun needs no exec switch", ask("", "+1"), with(crun, kernel(oldKernel)), Plan{Hooks, offsets("0", "1"), "crun 1.8.1", nil}, ""},
 		{"runc 1.1 without the hook", ask("", "+1"), with(oldRunc, noHook), Plan{},
@@ -156,6 +159,44 @@ func TestTakesTimeEntry(t *testing.T) {
 	} {
 		if got := r.TakesTimeEntry(); got != want {
 			t.Errorf("%v: %v", r, got)
+		}
+	}
+}
+
+func TestStages(t *testing.T) {
+	for _, tt := range []struct {
+		bundle    Bundle
+		mechanism Mechanism
+		want      []string
+	}{
+		{runc, Native, nil},
+		{runc, PassThrough, nil},
+		{oldRunc, Hooks, []string{"createRuntime", "poststart"}},
+		{crun, Hooks, []string{"createRuntime"}},
+		{with(runc, filtered), Native, []string{"createRuntime"}},
+		{with(crun, filtered), Hooks, []string{"createRuntime", "poststart"}}, // it may be runc
+		{with(runc, filtered), PassThrough, nil},
+	} {
+		if got := tt.bundle.Stages(tt.mechanism); !slices.Equal(got, tt.want) {
+			t.Errorf("%v, %v: %q, want %q", tt.bundle.Runtime, tt.mechanism, got, tt.want)
+		}
+	}
+}
+
+func TestLeast(t *testing.T) {
+	modern, old, crun, other := Runtime{"runc", "1.5.2"}, Runtime{"runc", "1.1.5"}, Runtime{"crun", "1.21"}, Runtime{"other", "1"}
+	for _, tt := range []struct {
+		all  []Runtime
+		want Runtime
+	}{
+		{[]Runtime{modern}, modern},
+		{[]Runtime{modern, old}, old},
+		{[]Runtime{modern, other, old}, other},
+		{[]Runtime{modern, old, crun}, crun},
+		{[]Runtime{crun, modern}, crun},
+	} {
+		if got := Least(tt.all); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.all, got, tt.want)
 		}
 	}
 }

@@ -58,6 +58,23 @@ func (r Runtime) TakesTimeEntry() bool {
 	return r.Name != "runc" || !ok || compare(v, [3]int{1, 2, 0}) >= 0
 }
 
+// Least returns the one of several runtimes, any of which may be started, that
+// leaves the least to choose from: what is right for it is right for all, or
+// refused by the hook. crun is the first of these, then any other that does not set
+// offsets well by itself.
+func Least(all []Runtime) Runtime {
+	least := all[0]
+	for _, r := range all {
+		if r.Name == "crun" {
+			return r
+		}
+		if least.Native() && !r.Native() {
+			least = r
+		}
+	}
+	return least
+}
+
 // notNative says why r does not do it alone.
 func (b Bundle) notNative() string {
 	switch {
