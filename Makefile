@@ -1,7 +1,7 @@
 # "make help" lists what can be made. Needed beforehand: Go, make, and a C compiler
 # for what embeds libcontainer; everything else is installed or built here.
 
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION  ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
 RUNS     ?= 200
 
@@ -10,6 +10,7 @@ RUNC_VERSION := $(shell sed -n 's|^.*opencontainers/runc v\([^ ]*\).*|\1|p' inte
 LINT_VERSION := 2.15.0
 RUNC := .tools/runc-$(RUNC_VERSION)
 LINT := .tools/golangci-lint-$(LINT_VERSION)
+NFPM := .tools/nfpm-2.45.0
 
 # Real engines for their tests. A change of the packages is a new number.
 CONTAINERD := .tools/containerd-2.4.2
@@ -17,7 +18,15 @@ MOBY       := .tools/moby-2.0.0-beta.24
 DEBIAN13   := .tools/debian13-1
 DEBIAN13_PACKAGES := podman crun runc docker.io docker-cli docker-compose containerd \
                      ca-certificates uidmap iproute2 procps
+DEBIAN12   := .tools/debian12-1
+DEBIAN12_PACKAGES := podman crun runc containernetworking-plugins
+CHECKERS   := .tools/checkers-1
+CHECKERS_PACKAGES := man-db mandoc bash-completion zsh fish rpm
 ENGINES := podman docker containerd
+
+# Where "make install" puts things, and DESTDIR in front of that.
+PREFIX ?= /usr
+INSTALL := BIN=bin PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" deploy/install
 
 GO       := go
 LDFLAGS  := -s -w -X main.version=$(VERSION)
@@ -27,22 +36,44 @@ STATIC   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
 # timensctl is built without it, and demo uses the runtimes it finds.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo yes)
 ifeq ($(HAVE_CC),yes)
+CGO := 1
 CTL := CGO_ENABLED=1 $(GO) build -trimpath -tags "osusergo netgo" \
        -ldflags "$(LDFLAGS) -linkmode external -extldflags -static"
 RACE := -race
 else
+CGO := 0
 CTL := $(STATIC)
 endif
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
 build: ## static bin/timens-hook, bin/timens-runc and bin/timensctl
 	$(STATIC) -o bin/timens-hook ./cmd/timens-hook
 	$(STATIC) -o bin/timens-runc ./cmd/timens-runc
 	$(CTL) -o bin/timensctl ./cmd/timensctl
+	@CGO_ENABLED=$(CGO) deploy/accompany bin bin/timensctl
+
+.PHONY: install uninstall
+install: ## what "make build" has built, to PREFIX=/usr below DESTDIR
+	@$(INSTALL) install
+uninstall: ## the opposite, unless an engine is configured to use it
+	@$(INSTALL) uninstall
+
+# From a commit and nothing else, and always the same.
+.PHONY: release
+release: $(NFPM) ## static programs, archives, deb and rpm with SHA256SUMS in dist/release
+	@test -z "$$(git status --porcelain)" || { echo "make release: there are changes that are in no commit" >&2; exit 1; }
+	@$(RELEASE) dist/release amd64 arm64
+
+.PHONY: packages
+packages: $(NFPM) ## the same of what is here, for this machine alone, in dist/packages
+	@$(RELEASE) dist/packages $$($(GO) env GOARCH)
+
+RELEASE = VERSION=$(VERSION) NFPM=$(NFPM) \
+          SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} deploy/release
 
 .PHONY: demo
 demo: build ## start containers whose annotations ask for clocks, as root
@@ -82,6 +113,10 @@ test-docker: engine-deps $(DEBIAN13) $(MOBY)
 test-containerd: engine-deps $(DEBIAN13) $(CONTAINERD)
 $(ENGINES:%=test-%): test-%: deps
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
+
+.PHONY: test-install
+test-install: deps $(NFPM) $(DEBIAN12) $(CHECKERS) ## tests of make install, releases and packages, as root
+	cd integration && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./install
 
 .PHONY: engine-deps
 engine-deps:
@@ -125,8 +160,19 @@ $(MOBY):
 		github.com/moby/moby/v2/cmd/dockerd@v$(@:.tools/moby-%=%)
 	mv $@.new $@
 
+$(DEBIAN12):
+	sh integration/tree bookworm $@ $(DEBIAN12_PACKAGES)
+
+$(CHECKERS):
+	sh integration/tree bookworm $@ $(CHECKERS_PACKAGES)
+
 $(DEBIAN13):
 	sh integration/tree trixie $@ $(DEBIAN13_PACKAGES)
+
+# The last one whose modules can all be had from the Go module proxy.
+$(NFPM):
+	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(@:.tools/nfpm-%=%)
+	mv $@.new/nfpm $@ && rmdir $@.new
 
 $(LINT):
 	GOBIN=$(CURDIR)/.tools/new $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION)
