@@ -1,0 +1,105 @@
+package install
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"oci-timens/integration/machine"
+	"oci-timens/internal/testenv"
+)
+
+// The same commit gives the same bytes: in another folder, later, with another
+// umask, time zone, language, home and host name, and with nothing from Go's cache.
+func TestReleaseIsReproducible(t *testing.T) {
+	first := release(t)
+	if os.Geteuid() != 0 {
+		testenv.Lacks(t, "root", "a host name of its own needs a namespace")
+	}
+	nfpm := machine.Tool(t, "nfpm-2.45.0")
+	second := clone(t, "another/folder of two")
+	err := shell(`cd "$1" && mkdir ../home && export GOMODCACHE=$(go env GOMODCACHE) GOCACHE=$PWD/../cache HOME=$PWD/../home &&
+		export TZ=Asia/Tokyo LC_ALL=C.UTF-8 && umask 077 &&
+		unshare --uts sh -c 'hostname elsewhere && exec "$@"' sh make release NFPM="$2"`, second, nfpm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	want := []string{
+		"SHA256SUMS",
+		"oci-timens-" + packaged + "-1.aarch64.rpm", "oci-timens-" + packaged + "-1.x86_64.rpm",
+		"oci-timens-" + packaged + "-linux-amd64.tar.gz", "oci-timens-" + packaged + "-linux-arm64.tar.gz",
+		"oci-timens_" + packaged + "_amd64.deb", "oci-timens_" + packaged + "_arm64.deb",
+		"timens-hook.amd64", "timens-hook.arm64", "timens-runc.amd64", "timens-runc.arm64", "timensctl.amd64", "timensctl.arm64",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("released %q", names)
+	}
+	if err := shell(`cd "$1" && sha256sum --check --strict --quiet SHA256SUMS && test $(wc -l <SHA256SUMS) = 12`, first); err != nil {
+		t.Error(err)
+	}
+	if err := shell(`diff -r "$1" "$2"`, first, filepath.Join(second, "dist", "release")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A release is of a commit, and says so where it cannot be.
+func TestReleaseOfUncommittedChanges(t *testing.T) {
+	dir := clone(t, "changed")
+	if err := os.WriteFile(filepath.Join(dir, "README.md"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("make", "release", "NFPM="+machine.Tool(t, "nfpm-2.45.0"))
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "make release: there are changes that are in no commit") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestReleasedPrograms(t *testing.T) {
+	dir := release(t)
+	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		for _, program := range []string{"timens-hook", "timens-runc", "timensctl"} {
+			f, err := elf.Open(filepath.Join(dir, program+"."+arch))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range f.Progs {
+				if p.Type == elf.PT_INTERP {
+					t.Errorf("%s for %s is not static", program, arch)
+				}
+			}
+			if f.Machine != machine {
+				t.Errorf("%s for %s is for %v", program, arch, f.Machine)
+			}
+			f.Close() //nolint:errcheck // only read
+		}
+	}
+}
+
+func TestReleasedVersion(t *testing.T) {
+	dir := release(t)
+	for _, run := range [][]string{{filepath.Join(dir, "timensctl.amd64")}, {"qemu-aarch64-static", filepath.Join(dir, "timensctl.arm64")}} {
+		t.Run(filepath.Base(run[0]), func(t *testing.T) {
+			if _, err := exec.LookPath(run[0]); err != nil {
+				t.Skip(err) // the other architecture cannot be had everywhere
+			}
+			out, err := exec.Command(run[0], append(run[1:], "version")...).CombinedOutput()
+			if err != nil || string(out) != "timensctl "+tag+"\n" {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+}
