@@ -65,7 +65,7 @@ func newCommand(out, errw io.Writer, version string) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			runCommand(), psCommand(), inspectCommand(), explainCommand(), checkCommand(),
-			configCommand(), demoCommand(), versionCommand(version), probeCommand(),
+			configCommand(), configureCommand(), demoCommand(), versionCommand(version), probeCommand(),
 		},
 	}
 	_ = root.Walk(func(c *cli.Command) error {

@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Docker's versions: --annotation and CDI devices came with 25.0; up to 28.1 CDI has to
+// be enabled by the key features.cdi (cmd/dockerd/daemon.go in moby v25.0.0 to v28.1.0,
+// and cdiEnabled in v28.2.0).
+var (
+	dockerAnnotations = [2]int{25, 0}
+	dockerCDI         = [2]int{28, 2}
+)
+
+func (p *planner) docker() error {
+	conf := p.Config
+	if conf == "" {
+		if conf = "/etc/docker/daemon.json"; p.Rootless {
+			conf = p.h.ConfigHome + "/docker/daemon.json"
+		}
+	}
+	old := p.version.before(dockerAnnotations[0], dockerAnnotations[1])
+	if old {
+		p.note("Docker %s has no --annotation (25 is the first): what its containers get is [defaults] in /etc/oci-timens/config.toml, with --all-containers or --runtime %s", p.version.text, runtimeName)
+	}
+	if p.out.Mode == ModeCDI {
+		return p.dockerDevice(conf, old)
+	}
+	shim, err := p.program("timens-runc", "--shim", p.Shim)
+	if err != nil {
+		return err
+	}
+	if err := p.fs.edit(conf, formatJSON, "", func(e *editor) error { return p.dockerRuntime(e, shim) }); err != nil {
+		return err
+	}
+	if r, err := p.h.LowLevel(""); err == nil {
+		if reason := execReason(r); reason != "" {
+			p.note("%s", reason)
+		}
+	}
+	p.out.Restart = strings.Replace(p.out.Restart, "Restart Docker: systemctl restart docker", "Let Docker read it: systemctl reload docker (containers go on running)", 1)
+	p.out.Restart = strings.Replace(p.out.Restart, "Restart Docker: systemctl --user restart docker", "Let Docker read it: systemctl --user reload docker (containers go on running)", 1)
+	option := "--runtime " + runtimeName + " "
+	if p.SetDefault {
+		option = ""
+		p.note("dockerd does not start if its command line has --default-runtime too: take that out there")
+	}
+	if p.AllContainers {
+		p.note("containers without annotations get the clocks of [defaults] in /etc/oci-timens/config.toml")
+	}
+	if old {
+		p.out.Try = append(p.out.Try, "docker run --rm "+option+"busybox uptime")
+	} else {
+		p.out.Try = append(p.out.Try, "docker run --rm "+option+"--annotation io.timens.boottime==0 busybox uptime")
+	}
+	return nil
+}
+
+func (p *planner) dockerRuntime(e *editor, shim string) error {
+	is, found, err := e.get([]string{"runtimes", runtimeName})
+	if err != nil {
+		return err
+	}
+	want := map[string]any{"path": shim}
+	if found && !sameText(is, strings.TrimSpace(indentJSON(want))) {
+		return fmt.Errorf("%s: the runtime %q is there already, and was not written by timensctl: %s; remove it first", e.name, runtimeName, is)
+	}
+	if !found {
+		if err := e.set(want, "runtimes", runtimeName); err != nil {
+			return err
+		}
+	}
+	if p.SetDefault {
+		return e.set(runtimeName, "default-runtime")
+	}
+	return nil
+}
+
+func (p *planner) dockerDevice(conf string, old bool) error {
+	if old {
+		return errors.New("Docker before 25 knows no CDI devices: use --mode=runtime") //nolint:revive,staticcheck // a name
+	}
+	hook, err := p.program("timens-hook", "--hook", p.Hook)
+	if err != nil {
+		return err
+	}
+	dir := "/etc/cdi"
+	if p.Rootless {
+		dir = p.h.ConfigHome + "/cdi"
+	}
+	if err := p.fs.put(dir+"/"+cdiFile, cdiSpec(hook)); err != nil {
+		return err
+	}
+	p.hookNote("runc")
+	p.out.Try = append(p.out.Try, fmt.Sprintf("docker run --rm --device %s=%s --annotation io.timens.boottime==0 busybox uptime", cdiKind, cdiDevice))
+	enable := !p.version.atLeast(dockerCDI[0], dockerCDI[1])
+	data, err := p.fs.read(conf)
+	if err != nil {
+		return err
+	}
+	if !enable && !p.Rootless && (data == nil || !strings.Contains(string(data), "cdi")) {
+		p.out.Restart = "Nothing needs to be restarted: Docker reads CDI files at each start of a container."
+		return nil
+	}
+	return p.fs.edit(conf, formatJSON, "", func(e *editor) error { return p.dockerEnable(e, enable, dir) })
+}
+
+// dockerEnable makes dockerd read CDI files, and those of the user.
+func (p *planner) dockerEnable(e *editor, enable bool, dir string) error {
+	is, found, err := e.get([]string{"features", "cdi"})
+	if err != nil {
+		return err
+	}
+	if is != "true" && (enable || found) {
+		if err := e.set(true, "features", "cdi"); err != nil {
+			return err
+		}
+		p.note("features.cdi is set in %s: Docker before 28.2 reads CDI files only then", e.name)
+	}
+	dirs, found, err := e.get([]string{"cdi-spec-dirs"})
+	switch {
+	case err != nil:
+		return err
+	case found && !strings.Contains(dirs, `"`+dir+`"`):
+		return fmt.Errorf("%s: \"cdi-spec-dirs\" is %s, without %q: add it there", e.name, dirs, dir)
+	case !found && p.Rootless:
+		return e.set([]string{"/etc/cdi", "/var/run/cdi", dir}, "cdi-spec-dirs")
+	}
+	return nil
+}

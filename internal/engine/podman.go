@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// podmanConf is what matters here of containers.conf(5). A list may hold tables that
+// say how it is merged.
+type podmanConf struct {
+	Engine struct {
+		HooksDir []any          `toml:"hooks_dir"`
+		Runtime  string         `toml:"runtime"`
+		Runtimes map[string]any `toml:"runtimes"`
+	} `toml:"engine"`
+}
+
+// podmanState is what podman's files say together.
+type podmanState struct {
+	hooksDirs              []string
+	runtime                string
+	shim                   []string // engine.runtimes.timens
+	hooksFrom, runtimeFrom string   // which file says so, "" for the default
+	shimFrom               string
+}
+
+// podmanHooksDir is read unless hooks_dir says otherwise, by root and by others
+// (DefaultHooksDirs in containers/common, pkg/config/default.go: the same in podman
+// 4.3.1 and 5.4.2). So podman reads /etc/containers/oci/hooks.d only if told.
+const podmanHooksDir = "/usr/share/containers/oci/hooks.d"
+
+// podmanFiles lists podman's files in the order in which later ones win
+// (systemConfigs in containers/common, pkg/config).
+func (p *planner) podmanFiles() (files []string, err error) {
+	for _, base := range p.podmanBases() {
+		files = append(files, base)
+		more, err := p.fs.dropIns(base+".d", ".conf")
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, more...)
+	}
+	return files, nil
+}
+
+func (p *planner) podmanBases() []string {
+	bases := []string{"/usr/share/containers/containers.conf", "/etc/containers/containers.conf"}
+	if p.Rootless || p.version.atLeast(5, 0) {
+		bases = append(bases, p.h.ConfigHome+"/containers/containers.conf")
+	}
+	return bases
+}
+
+func (p *planner) podmanState() (*podmanState, error) {
+	files, err := p.podmanFiles()
+	if err != nil {
+		return nil, err
+	}
+	s := &podmanState{hooksDirs: []string{podmanHooksDir}}
+	for _, name := range files {
+		data, err := p.fs.read(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.add(name, data); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *podmanState) add(name string, data []byte) error {
+	var c podmanConf
+	if err := decodeTOML(name, data, &c); err != nil {
+		return err
+	}
+	if c.Engine.HooksDir != nil {
+		s.hooksDirs, s.hooksFrom = mergeList(s.hooksDirs, c.Engine.HooksDir), name
+	}
+	if c.Engine.Runtime != "" {
+		s.runtime, s.runtimeFrom = c.Engine.Runtime, name
+	}
+	if paths, ok := c.Engine.Runtimes[runtimeName].([]any); ok {
+		s.shim, s.shimFrom = mergeList(nil, paths), name
+	}
+	return nil
+}
+
+// mergeList is how podman 4.8 and later read a list: {append = true} in it adds it to
+// what was there.
+func mergeList(before []string, list []any) (after []string) {
+	add := false
+	for _, v := range list {
+		switch v := v.(type) {
+		case string:
+			after = append(after, v)
+		case map[string]any:
+			add = v["append"] == true
+		}
+	}
+	if add {
+		after = slices.Concat(before, after)
+	}
+	return after
+}
+
+// podmanRuntime names podman's own low-level runtime: what is configured, else crun
+// before runc (findRuntime in containers/common, pkg/config/config.go).
+func (p *planner) podmanRuntime() string {
+	s, err := p.podmanState()
+	if err == nil && s.runtime != "" && s.runtime != runtimeName {
+		return s.runtime
+	}
+	if _, err := p.h.LowLevel("crun"); err == nil {
+		return "crun"
+	}
+	return "runc"
+}
+
+// podmanDirs are where our files go.
+func (p *planner) podmanDirs() (conf, hooks, precreate string) {
+	dir := "/etc/containers"
+	if p.Rootless {
+		dir = p.h.ConfigHome + "/containers"
+	}
+	return dir + "/containers.conf.d/50-oci-timens.conf", dir + "/oci/hooks.d", dir + "/oci/oci-timens-precreate.d"
+}
+
+func (p *planner) podman() error {
+	before, err := p.podmanState()
+	if err != nil {
+		return err
+	}
+	conf, hooks, precreate := p.podmanDirs()
+	var change func(*editor) error
+	switch p.out.Mode {
+	case ModeRuntime:
+		change, err = p.podmanShim()
+	case ModeHook:
+		change, err = p.podmanHooks(before, hooks, createRuntimeJSON, poststartJSON)
+	default:
+		if p.version.before(4, 6) {
+			return fmt.Errorf("podman %s loses linux.timeOffsets of a precreate hook, and containers would start with the host's clocks: 4.6 is the first that keeps them; use --mode=%s or --mode=%s", p.version.text, ModeHook, ModeRuntime)
+		}
+		change, err = p.podmanHooks(before, precreate, precreateJSON)
+	}
+	if err != nil {
+		return err
+	}
+	if p.Config != "" {
+		err = p.fs.edit(p.Config, formatTOML, markOf(Podman), change)
+	} else {
+		err = p.fs.dropIn(conf, markOf(Podman), change)
+	}
+	if err != nil {
+		return err
+	}
+	p.podmanTry()
+	if p.Config != "" {
+		return nil
+	}
+	return p.podmanCheck(conf)
+}
+
+func (p *planner) podmanShim() (func(*editor) error, error) {
+	shim, err := p.program("timens-runc", "--shim", p.Shim)
+	if err != nil {
+		return nil, err
+	}
+	if r, err := p.h.LowLevel(""); err == nil {
+		if reason := execReason(r); reason != "" {
+			p.note("%s", reason)
+		}
+	}
+	return func(e *editor) error {
+		if err := e.set([]string{shim}, "engine", "runtimes", runtimeName); err != nil || !p.SetDefault {
+			return err
+		}
+		return e.set(runtimeName, "engine", "runtime")
+	}, nil
+}
+
+// podmanHooks writes the hook files. podman is told of their directory if it does not
+// read that already; the list replaces what was in effect, so all of that is in it.
+func (p *planner) podmanHooks(before *podmanState, dir string, names ...string) (func(*editor) error, error) {
+	hook, err := p.program("timens-hook", "--hook", p.Hook)
+	if err != nil {
+		return nil, err
+	}
+	stages := map[string]string{createRuntimeJSON: "createRuntime", poststartJSON: "poststart", precreateJSON: "precreate"}
+	for _, name := range names {
+		if err := p.fs.put(filepath.Join(dir, name), hookFile(hook, stages[name], p.AllContainers)); err != nil {
+			return nil, err
+		}
+	}
+	p.hookNote(p.podmanRuntime())
+	return func(e *editor) error {
+		dirs := before.hooksDirs
+		if p.Config != "" {
+			var c podmanState
+			c.hooksDirs = before.hooksDirs
+			if err := c.add(e.name, e.bytes()); err != nil {
+				return err
+			}
+			dirs = c.hooksDirs
+		}
+		if slices.Contains(dirs, dir) {
+			return nil
+		}
+		return e.set(append(slices.Clone(dirs), dir), "engine", "hooks_dir")
+	}, nil
+}
+
+func (p *planner) program(name, option, given string) (string, error) {
+	return p.h.program(name, option, given)
+}
+
+// podmanCheck finds files that overrule ours.
+func (p *planner) podmanCheck(conf string) error {
+	after, err := p.podmanState()
+	if err != nil {
+		return err
+	}
+	_, hooks, precreate := p.podmanDirs()
+	overruled := func(from, key, want string) error {
+		return fmt.Errorf("%s sets engine.%s and is read after %s: put %s there, or remove it from there", from, key, conf, want)
+	}
+	switch p.out.Mode {
+	case ModeRuntime:
+		if after.shimFrom != conf {
+			return overruled(after.shimFrom, "runtimes."+runtimeName, "what is wanted")
+		}
+		if p.SetDefault && after.runtime != runtimeName {
+			return overruled(after.runtimeFrom, "runtime", fmt.Sprintf("%q", runtimeName))
+		}
+	case ModeHook:
+		if !slices.Contains(after.hooksDirs, hooks) {
+			return overruled(after.hooksFrom, "hooks_dir", fmt.Sprintf("%q", hooks))
+		}
+	default:
+		if !slices.Contains(after.hooksDirs, precreate) {
+			return overruled(after.hooksFrom, "hooks_dir", fmt.Sprintf("%q", precreate))
+		}
+	}
+	return nil
+}
+
+func (p *planner) podmanTry() {
+	var option string
+	if p.out.Mode == ModeRuntime && !p.SetDefault {
+		option = "--runtime " + runtimeName + " "
+	}
+	p.out.Try = append(p.out.Try, "podman run --rm "+option+"--annotation io.timens.boottime==0 docker.io/library/busybox uptime")
+	if p.AllContainers {
+		p.note("containers without annotations get the clocks of [defaults] in /etc/oci-timens/config.toml")
+	}
+	if env := strings.TrimSpace(p.Config); env != "" {
+		p.note("podman reads %s only if it is one of its usual files, or CONTAINERS_CONF names it", env)
+	}
+}
