@@ -100,11 +100,11 @@ unit: ## tests without containers
 .PHONY: integration
 integration: $(RUNC) ## tests with real runtimes, as root; dist/matrix.md shows what works
 	@mkdir -p dist
-	cd integration && TIMENS_MATRIX=$(CURDIR)/dist/matrix.md $(GO) test -count=1 -timeout 9m -parallel 4 $(TESTFLAGS) .
+	cd integration && TIMENS_MATRIX=$(CURDIR)/dist/matrix.md $(GO) test -count=1 -timeout 9m -parallel 4 $(TESTFLAGS) . ./machine
 
 .PHONY: matrix
-matrix: integration ## the same, and print the matrix
-	@cat dist/matrix.md
+matrix: integration engines ## the tests with real runtimes and engines, and what worked as tables
+	@cat dist/matrix.md dist/engines-*.md
 
 .PHONY: engines $(ENGINES:%=test-%)
 engines: $(ENGINES:%=test-%) ## tests with real engines, as root: test-podman test-docker test-containerd
