@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"oci-timens/internal/plan"
+	"oci-timens/internal/pod"
 	"oci-timens/spec"
 	"oci-timens/timens"
 )
@@ -43,7 +44,7 @@ func createRuntime(a *asked) error {
 		}
 	}
 	ask := plan.Ask{Request: a.request, Annotations: a.annotations, Config: a.config, Host: host}
-	decided, err := plan.ForInit(ask, init)
+	decided, err := decide(a, p, ask, init)
 	if err != nil {
 		return err
 	}
@@ -59,6 +60,25 @@ func createRuntime(a *asked) error {
 	}
 	a.log.Infof("process %d has offsets %v: %s", p.PID(), decided.Offsets, decided.Reason)
 	return nil
+}
+
+// decide has the plan made, together with those of the container's pod.
+func decide(a *asked, p *timens.Process, ask plan.Ask, init plan.Init) (plan.Plan, error) {
+	m, in, err := pod.MemberOf(a.annotations, func() (spec.Joined, error) {
+		doc, err := spec.ReadFile(a.state.Bundle, "config.json")
+		if err != nil {
+			return spec.Joined{}, err
+		}
+		return doc.Joined()
+	})
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	if !in {
+		return plan.ForInit(ask, init)
+	}
+	m.Init = p
+	return pod.Decide(m, ask, func(a plan.Ask) (plan.Plan, error) { return plan.ForInit(a, init) })
 }
 
 // checkTraced is about a process that has a tracer, and so cannot have another.

@@ -47,7 +47,7 @@ func precreate(stdin io.Reader, stdout io.Writer) error {
 
 // filter edits doc, and logs what it does.
 func filter(doc *spec.Document, cfg *config.Config) error {
-	r, err := edit.Filter(doc, cfg, anyRuntime{edit.Host(""), cfg.Runtimes})
+	r, err := edit.Filter(doc, cfg, anyRuntime{edit.Start(""), cfg.Runtimes})
 	if err != nil {
 		return err
 	}

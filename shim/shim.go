@@ -32,7 +32,7 @@ import (
 // were blocked which end a process (initsig and blockableSig in Go's runtime).
 func Main(args []string) int {
 	s := &shim{
-		args: args, stdout: os.Stdout, stderr: os.Stderr, facts: edit.Host,
+		args: args, stdout: os.Stdout, stderr: os.Stderr, facts: edit.Start,
 		// syscall.Exec, because it gives back the limit of open files that Go's
 		// start has raised (origRlimitNofile).
 		exec: syscall.Exec,

@@ -14,6 +14,7 @@ import (
 	"oci-timens/config"
 	"oci-timens/internal/edit"
 	"oci-timens/internal/plan"
+	"oci-timens/internal/pod"
 	"oci-timens/timens"
 )
 
@@ -37,6 +38,10 @@ func (f fakeFacts) Hook() string                    { return f.hookPath }
 func (f fakeFacts) Clocks() (timens.Host, error) {
 	*f.asked++
 	return timens.Host{Clocks: timens.Clocks{Monotonic: 60 * time.Second, Boottime: 100 * time.Second}}, nil
+}
+
+func (f fakeFacts) InPod(m pod.Member, a plan.Ask, decide func(plan.Ask) (plan.Plan, error)) (plan.Plan, error) {
+	return pod.Look(m, a, decide)
 }
 
 // world is a bundle, a configuration and a runtime for one run of the shim.

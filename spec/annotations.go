@@ -123,7 +123,7 @@ func (p *parser) own(a map[string]string, key string) error {
 			return err
 		}
 	}
-	p.take(clock, sc, Asked{setting, source(key), value})
+	p.take(clock, sc, Asked{setting, source(key), value, sc == scopeContainer})
 	return nil
 }
 
@@ -141,7 +141,7 @@ func (p *parser) crun(value string) error {
 	for _, c := range timens.AllClocks() {
 		if listed[c] {
 			s := timens.OffsetSetting(offsets.Get(c))
-			p.take(c, scopeCrun, Asked{s, source(KeyCrun), value})
+			p.take(c, scopeCrun, Asked{Setting: s, Source: source(KeyCrun), Value: value})
 			instead = append(instead, keyOf(c)+"="+s.String())
 		}
 	}

@@ -8,6 +8,9 @@ type Asked struct {
 	Setting timens.Setting
 	Source  string // for messages, such as `annotation "io.timens.boottime"`
 	Value   string // the text as given there
+	// Alone is set where one container of a pod asks for itself, by
+	// KEY/container.NAME, and not for its pod.
+	Alone bool
 }
 
 // Request is what a container asks for. The zero value asks for nothing.

@@ -12,6 +12,7 @@ import (
 	"oci-timens/config"
 	"oci-timens/internal/lowlevel"
 	"oci-timens/internal/plan"
+	"oci-timens/internal/pod"
 	"oci-timens/spec"
 	"oci-timens/timens"
 )
@@ -28,7 +29,10 @@ func (s situation) Runtime() (plan.Runtime, error) {
 	return plan.Runtime{Name: s.runtime.Name, Version: s.runtime.Version}, nil
 }
 func (s situation) Kernel(plan.Runtime) plan.Kernel { return s.kernel }
-func (s situation) Hook() string                    { return s.hook }
+func (s situation) InPod(_ pod.Member, a plan.Ask, decide func(plan.Ask) (plan.Plan, error)) (plan.Plan, error) {
+	return decide(a)
+}
+func (s situation) Hook() string { return s.hook }
 func (s situation) Clocks() (timens.Host, error) {
 	return timens.Host{Clocks: timens.Clocks{Monotonic: time.Hour, Boottime: 2 * time.Hour}}, nil
 }

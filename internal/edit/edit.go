@@ -16,6 +16,7 @@ import (
 
 	"oci-timens/config"
 	"oci-timens/internal/plan"
+	"oci-timens/internal/pod"
 	"oci-timens/spec"
 	"oci-timens/timens"
 )
@@ -29,6 +30,8 @@ type Facts interface {
 	Kernel(plan.Runtime) plan.Kernel
 	Clocks() (timens.Host, error)
 	Hook() string // path of timens-hook, or ""
+	// InPod decides for a container of a pod.
+	InPod(m pod.Member, a plan.Ask, decide func(plan.Ask) (plan.Plan, error)) (plan.Plan, error)
 }
 
 // Result says what was asked and decided. Request is set as far as it was
@@ -87,10 +90,22 @@ func try(doc *spec.Document, cfg *config.Config, f Facts, b plan.Bundle) (r Resu
 			return r, fmt.Errorf("the clocks of this host: %w", err)
 		}
 	}
-	if r.Plan, err = plan.ForBundle(a, b); err != nil {
+	if r.Plan, err = decide(doc, f, a, b); err != nil {
 		return r, err
 	}
 	return r, apply(r.Plan, b, doc)
+}
+
+// decide has the plan made, together with those of the container's pod.
+func decide(doc *spec.Document, f Facts, a plan.Ask, b plan.Bundle) (plan.Plan, error) {
+	m, in, err := pod.MemberOf(a.Annotations, doc.Joined)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	if !in {
+		return plan.ForBundle(a, b)
+	}
+	return f.InPod(m, a, func(a plan.Ask) (plan.Plan, error) { return plan.ForBundle(a, b) })
 }
 
 // collect fills in what the plan depends on.
@@ -143,11 +158,14 @@ func apply(p plan.Plan, b plan.Bundle, doc *spec.Document) error {
 }
 
 // hookEnv is the environment of the hooks, which runtimes start with nothing
-// else: the hook has to read the configuration that was read here.
+// else: the hook has to read the configuration that was read here, and keep what it
+// keeps where it is looked for here.
 func hookEnv() []string {
 	var env []string
-	if v, ok := os.LookupEnv("PATH"); ok {
-		env = append(env, "PATH="+v)
+	for _, name := range []string{"PATH", "XDG_RUNTIME_DIR"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
 	}
 	if v := os.Getenv(config.EnvPath); v != "" {
 		// The hook is run in another directory.

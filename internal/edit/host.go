@@ -3,14 +3,21 @@ package edit
 import (
 	"oci-timens/internal/lowlevel"
 	"oci-timens/internal/plan"
+	"oci-timens/internal/pod"
 	"oci-timens/timens"
 )
 
 // Host is the machine that this runs on, with the low-level runtime at the given
-// path.
+// path, for who only wants to know.
 func Host(runtime string) Facts { return host{runtime} }
 
+// Start is Host for who is about to start the container: what is resolved for all of
+// its pod is kept.
+func Start(runtime string) Facts { return starting{host{runtime}} }
+
 type host struct{ runtime string }
+
+type starting struct{ host }
 
 func (h host) Runtime() (plan.Runtime, error) {
 	r, err := lowlevel.Identify(h.runtime)
@@ -28,3 +35,11 @@ func (host) Kernel(r plan.Runtime) plan.Kernel {
 func (host) Clocks() (timens.Host, error) { return timens.ReadHost() }
 
 func (host) Hook() string { return lowlevel.Companion("timens-hook") }
+
+func (host) InPod(m pod.Member, a plan.Ask, decide func(plan.Ask) (plan.Plan, error)) (plan.Plan, error) {
+	return pod.Look(m, a, decide)
+}
+
+func (starting) InPod(m pod.Member, a plan.Ask, decide func(plan.Ask) (plan.Plan, error)) (plan.Plan, error) {
+	return pod.Decide(m, a, decide)
+}

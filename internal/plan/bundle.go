@@ -48,18 +48,18 @@ func forBundle(a Ask, b Bundle, w wish) (Plan, error) {
 	if err := b.Kernel.namespaces(); err != nil {
 		return Plan{}, err
 	}
-	base := a.Host.Own
+	has, base := a.Host.Own, a.base()
 	for c := range b.Time.Listed {
-		base = base.With(c, b.Time.Offsets.Get(c))
+		has, base = has.With(c, b.Time.Offsets.Get(c)), base.With(c, b.Time.Offsets.Get(c))
 	}
 	o, err := a.offsets(w, base)
 	if err != nil {
 		return Plan{}, err
 	}
-	if o == a.Host.Own && o == base {
+	if o == a.Host.Own && o == has {
 		return Plan{Reason: "the clocks asked for are those of this host"}, nil
 	}
-	p := Plan{Offsets: o}
+	p := Plan{Offsets: o, Resolved: a.toKeep(w, o)}
 	p.Mechanism, p.Reason, err = b.mechanism()
 	if err != nil {
 		return Plan{}, err

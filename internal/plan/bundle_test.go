@@ -79,7 +79,7 @@ func TestForBundle(t *testing.T) {
 				`annotation "io.timens.boottime": "+1" is denied by the configuration of this host: policy.clocks does not list boottime`+ignored), ""},
 		{"denied and ignored: the defaults come back", ask("", "+1", policy(denyTeamA), policy(ignoring), defaults("+7", "")), runc,
 			Plan{Native, offsets("7", "0"), "runc 1.5.2", []string{`annotation "io.timens.boottime": "+1" is denied by the configuration of this host: ` +
-				`annotation "ns": "team-a/x" matches rule 2 of policy.deny` + ignored}}, ""},
+				`annotation "ns": "team-a/x" matches rule 2 of policy.deny` + ignored}, nil}, ""},
 
 		{"denied and ignored: the defaults cannot be", ask("", "+1", policy(denyTeamA), policy(ignoring), defaults("-400d", "")), runc, Plan{},
 			`configuration key "defaults.monotonic": "-400d": offset -400d would set CLOCK_MONOTONIC to -399d23h59m, below zero: on this host it reads 1m; use "=0" for a clock that starts at zero`},
@@ -98,19 +98,19 @@ func TestForBundle(t *testing.T) {
 
 		// Mechanism.
 		{"runc 1.1", ask("", "+1"), oldRunc, Plan{Hooks, offsets("0", "1"),
-			"runc 1.1.5+ds1 cannot set time offsets well by itself, runc 1.2.6 and later can; timens-hook does it", nil}, ""},
+			"runc 1.1.5+ds1 cannot set time offsets well by itself, runc 1.2.6 and later can; timens-hook does it", nil, nil}, ""},
 		{"runc of unknown version", ask("", "+1"), with(runc, func(b *Bundle) { b.Runtime.Version = "" }),
-			Plan{Hooks, offsets("0", "1"), "runc of unknown version cannot", nil}, ""},
-		{"crun", ask("", "+1"), crun, Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets time offsets, but not with every kind of container; timens-hook does it", nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "runc of unknown version cannot", nil, nil}, ""},
+		{"crun", ask("", "+1"), crun, Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets time offsets, but not with every kind of container; timens-hook does it", nil, nil}, ""},
 		{"crun with a user namespace", ask("", "+1"), with(crun, func(b *Bundle) { b.NewUser = true }),
-			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 cannot set time offsets in a new user namespace; timens-hook does it", nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 cannot set time offsets in a new user namespace; timens-hook does it", nil, nil}, ""},
 		{"crun in the host's pid namespace", ask("", "+1"), with(crun, func(b *Bundle) { b.NewPID = false }),
-			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets no time offsets without a new pid namespace; timens-hook does it", nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets no time offsets without a new pid namespace; timens-hook does it", nil, nil}, ""},
 		{"something else", ask("", "+1"), with(runc, func(b *Bundle) { b.Runtime = Runtime{"kata-runtime", "3.2"} }),
-			Plan{Hooks, offsets("0", "1"), "nothing is known of time offsets in kata-runtime 3.2; timens-hook does it", nil}, ""},
-		{"filtered", ask("", "+1"), with(runc, filtered), Plan{Native, offsets("0", "1"), "runc 1.5.2 sets time offsets itself, and timens-hook makes sure", nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "nothing is known of time offsets in kata-runtime 3.2; timens-hook does it", nil, nil}, ""},
+		{"filtered", ask("", "+1"), with(runc, filtered), Plan{Native, offsets("0", "1"), "runc 1.5.2 sets time offsets itself, and timens-hook makes sure", nil, nil}, ""},
 		{"native needs neither hook nor exec switch", ask("", "+1"), with(with(runc, noHook), kernel(oldKernel)), native("0", "1"), ""},
-		{"crun needs no exec switch", ask("", "+1"), with(crun, kernel(oldKernel)), Plan{Hooks, offsets("0", "1"), "crun 1.8.1", nil}, ""},
+		{"crun needs no exec switch", ask("", "+1"), with(crun, kernel(oldKernel)), Plan{Hooks, offsets("0", "1"), "crun 1.8.1", nil, nil}, ""},
 		{"runc 1.1 without the hook", ask("", "+1"), with(oldRunc, noHook), Plan{},
 			"this host cannot give the container its clocks: runc 1.1.5+ds1 cannot set time offsets well by itself, runc 1.2.6 and later can; " +
 				"and timens-hook, which can, was not found: install it beside timens-runc or in /usr/libexec/oci/hooks.d"},

@@ -51,23 +51,31 @@ func forInit(a Ask, i Init, w wish) (Plan, error) {
 	if err := i.Kernel.namespaces(); err != nil {
 		return Plan{}, err
 	}
-	o, err := a.offsets(w, i.Current)
+	base := i.Current
+	for _, c := range timens.AllClocks() {
+		if !i.Spec.Listed[c] && base.Get(c) == a.Host.Own.Get(c) {
+			base = base.With(c, a.base().Get(c))
+		}
+	}
+	o, err := a.offsets(w, base)
 	if err != nil {
 		return Plan{}, err
 	}
 	for _, c := range timens.AllClocks() {
-		if w.Get(c).Setting.Reads() && i.applied(c, o.Get(c)) {
+		_, settled := a.settled(c, w.Get(c))
+		if w.Get(c).Setting.Reads() && !settled && i.applied(c, o.Get(c)) {
 			o = o.With(c, i.Current.Get(c))
 		}
 	}
+	keep := a.toKeep(w, o)
 	if o == i.Current && (i.Private || o == a.Host.Own) {
-		return Plan{Reason: "the container already has the clocks asked for"}, nil
+		return Plan{Reason: "the container already has the clocks asked for", Resolved: keep}, nil
 	}
 	if i.Kernel.ExecSwitch != nil && i.Threads > 1 {
 		return Plan{}, &UnsupportedError{
 			fmt.Sprintf("the container's waiting init has %d threads and cannot be moved on this kernel", i.Threads), i.Kernel.ExecSwitch}
 	}
-	return Plan{Remote, o, "the container's init waits and gets its own time namespace", nil}, nil
+	return Plan{Mechanism: Remote, Offsets: o, Reason: "the container's init waits and gets its own time namespace", Resolved: keep}, nil
 }
 
 // applied reports whether clock c was set, a moment ago, to read what resolves

@@ -51,6 +51,9 @@ type Plan struct {
 	Reason string
 	// Warnings say what was asked for and is not done, for the log.
 	Warnings []string
+	// Resolved are readings that the other containers of the pod have to get the
+	// same offsets for. They must be kept before anything else is done.
+	Resolved []Resolved
 }
 
 // Ask is what a container asks for, and of whom.
@@ -59,6 +62,7 @@ type Ask struct {
 	Annotations map[string]string // all of the container's, for the policy's rules
 	Config      *config.Config
 	Host        timens.Host
+	Pod         *Pod // nil for a container that shares its clocks with nobody
 }
 
 // Nothing reports whether nothing has to be done, which can be known before any

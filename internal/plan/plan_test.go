@@ -100,7 +100,7 @@ var (
 	anyKernel = Kernel{TimeNamespaces: errors.New("no /proc"), ExecSwitch: errors.New("could not tell")}
 )
 
-var cmpValues = cmp.AllowUnexported(timens.Offset{})
+var cmpValues = cmp.AllowUnexported(timens.Offset{}, timens.Setting{})
 
 // checkPlan compares got and err with want, whose Reason and Warnings are parts
 // of the texts, or with the error text.

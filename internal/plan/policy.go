@@ -118,7 +118,7 @@ func (a Ask) offsets(w wish, base timens.Offsets) (timens.Offsets, error) {
 		if asked.Setting.IsZero() {
 			continue
 		}
-		v, err := asked.Setting.Resolve(c, a.Host)
+		v, err := a.resolve(c, asked)
 		if err != nil {
 			return out, fmt.Errorf("%s: %q: %w", asked.Source, asked.Value, err)
 		}
@@ -153,6 +153,13 @@ func (a Ask) inBounds(c timens.Clock, v timens.Offset, asked spec.Asked) error {
 }
 
 func (a Ask) inKernelRange(w wish, o timens.Offsets) error {
+	for _, c := range timens.AllClocks() {
+		if _, settled := a.settled(c, w.Get(c)); settled {
+			// Others of the pod run with it, perhaps since after a.Host was read: with
+			// that, it may be below zero.
+			o = o.With(c, a.Host.Own.Get(c))
+		}
+	}
 	err := o.Check(a.Host.Clocks)
 	var r *timens.RangeError
 	if !errors.As(err, &r) {

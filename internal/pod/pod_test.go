@@ -1,0 +1,245 @@
+package pod
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"oci-timens/internal/plan"
+	"oci-timens/timens"
+)
+
+func reading(c timens.Clock, setting string) plan.Reading {
+	s, err := timens.ParseSetting(setting)
+	if err != nil {
+		panic(err)
+	}
+	return plan.Reading{Clock: c, Setting: s}
+}
+
+func offset(secs, nanos int64) timens.Offset {
+	v, err := timens.NewOffset(secs, nanos)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// mine is the record of a pod whose sandbox is this process.
+func mine(t *testing.T, id string) record {
+	t.Helper()
+	tasks, _, err := timens.Tasks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if task.PID == os.Getpid() {
+			return record{id, task.PID, task.StartTicks}
+		}
+	}
+	t.Fatal("this process is not among the processes")
+	return record{}
+}
+
+// keep opens the state below dir, keeps what is given and returns what it had.
+func keep(t *testing.T, dir string, r record, list ...plan.Resolved) (had int, err error) {
+	t.Helper()
+	s, err := openIn([]string{dir}, r, os.Mkdir)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	had = len(s.kept)
+	if len(list) > 0 {
+		err = s.keep(list)
+	}
+	return had, err
+}
+
+func TestKeep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "oci-timens")
+	r := mine(t, "ab12")
+	zero := plan.Resolved{Reading: reading(timens.Boottime, "=0"), Offset: offset(-345600, 5e8)}
+	hour := plan.Resolved{Reading: reading(timens.Monotonic, "=1h"), Offset: offset(7, 0)}
+	for i, list := range [][]plan.Resolved{{zero}, {hour}, nil} {
+		if had, err := keep(t, dir, r, list...); err != nil || had != i {
+			t.Errorf("step %d: had %d, %v", i, had, err)
+		}
+	}
+	s, err := openIn([]string{dir}, r, os.Mkdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if got := s.kept[reading(timens.Monotonic, "=3600s")]; got != hour.Offset || s.kept[zero.Reading] != zero.Offset {
+		t.Errorf("kept %v", s.kept)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "pods", r.name()))
+	if want := "oci-timens pod 1\nmonotonic =1h 7 0\nboottime =0 -345600 500000000\nend\n"; string(text) != want || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestPrune has a new pod remove records of those that have ended, and no others.
+func TestPrune(t *testing.T) {
+	dir := t.TempDir()
+	r := mine(t, "ab12")
+	reused := record{"reused", r.pid, r.start + 1}
+	zero := plan.Resolved{Reading: reading(timens.Boottime, "=0")}
+	for _, old := range []record{{"dead", 1<<22 - 1, 5}, reused, {"x.y", 1<<22 - 1, 5}, {"other", r.pid, r.start}} {
+		if _, err := keep(t, dir, old); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "pods", old.name()), "x", 0o600)
+	}
+	for _, name := range []string{"unknown", ".new", "a.b.c"} {
+		write(t, filepath.Join(dir, "pods", name), "x", 0o600)
+	}
+	if _, err := keep(t, dir, r, zero); err != nil {
+		t.Fatal(err)
+	}
+	names, err := os.ReadDir(filepath.Join(dir, "pods"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range names {
+		got = append(got, n.Name())
+	}
+	want := strings.Join([]string{"a.b.c", r.name(), record{"other", r.pid, r.start}.name(), "unknown"}, " ")
+	if strings.Join(got, " ") != want {
+		t.Errorf("left are %q, want %s", got, want)
+	}
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	r := mine(t, "ab12")
+	const whole = "oci-timens pod 1\nboottime =0 -1 0\nend\n"
+	for name, tt := range map[string]struct {
+		text string
+		make func(t *testing.T, dir, file string)
+		want string
+	}{
+		"empty":           {"", nil, "it is no record of a pod's clocks, or not a whole one: restart the pod, or remove the file"},
+		"cut off":         {whole[:len(whole)-4], nil, "not a whole one"},
+		"something else":  {"end\nend\nend\n", nil, "not a whole one"},
+		"a bad line":      {strings.Replace(whole, "boottime", "realtime", 1), nil, `line 2 "realtime =0 -1 0": unknown clock "realtime"`},
+		"a bad reading":   {strings.Replace(whole, "=0", "=x", 1), nil, `line 2 "boottime =x -1 0"`},
+		"a bad number":    {strings.Replace(whole, "-1", "-", 1), nil, `line 2 "boottime =0 - 0"`},
+		"too few":         {strings.Replace(whole, " 0\n", "\n", 1), nil, `want "clock =reading seconds nanoseconds"`},
+		"out of range":    {strings.Replace(whole, "-1 0", "0 1000000000", 1), nil, `line 2 "boottime =0 0 1000000000"`},
+		"too long":        {whole + strings.Repeat("x", maxText), nil, "it is longer than 8192 bytes"},
+		"writable by all": {whole, func(t *testing.T, _, file string) { chmod(t, file, 0o666) }, "it is no regular file that only this user can write to"},
+		"a link":          {"", func(t *testing.T, dir, file string) { os.Remove(file); symlink(t, dir, file) }, "path escapes from parent"},
+		"a folder": {"", func(t *testing.T, _, file string) { os.Remove(file); mkdir(t, file) },
+			"it is no regular file that only this user can write to"},
+		"its folder is writable by all": {whole, func(t *testing.T, dir, _ string) { chmod(t, dir+"/pods", 0o777) }, "can be written to by others"},
+		"the one above is":              {whole, func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777) }, "can be written to by others"},
+		"a file in its folder's place":  {"", func(t *testing.T, dir, _ string) { os.RemoveAll(dir + "/pods"); write(t, dir+"/pods", "", 0o600) }, "not a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			chmod(t, dir, 0o700)
+			file := filepath.Join(dir, "pods", r.name())
+			write(t, file, tt.text, 0o600)
+			if tt.make != nil {
+				tt.make(t, dir, file)
+			}
+			if _, err := keep(t, dir, r); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mkdir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func symlink(t *testing.T, to, path string) {
+	t.Helper()
+	if err := os.Symlink(to, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMany bounds what the author of a pod can have kept.
+func TestMany(t *testing.T) {
+	var list []plan.Resolved
+	for i := range int64(maxKept) {
+		list = append(list, plan.Resolved{Reading: plan.Reading{Clock: timens.Boottime, Setting: timens.ReadsSetting(offset(9e17+i, 123456789))}, Offset: offset(-9e17, 987654321)})
+	}
+	dir := t.TempDir()
+	if _, err := keep(t, dir, mine(t, "a"), list...); err != nil {
+		t.Fatal(err)
+	}
+	if had, err := keep(t, dir, mine(t, "a"), plan.Resolved{Reading: reading(timens.Monotonic, "=0")}); had != maxKept || err == nil ||
+		err.Error() != "its containers ask for more than 64 different readings" {
+		t.Errorf("had %d, %v", had, err)
+	}
+}
+
+// TestLook changes nothing.
+func TestLook(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	s, err := look(mine(t, "looked-at"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.keep([]plan.Resolved{{Reading: reading(timens.Boottime, "=0")}}); err != nil {
+		t.Error(err)
+	}
+	for _, f := range append(folders(), dir) {
+		if names, _ := filepath.Glob(filepath.Join(f, "pods", "looked-at.*")); len(names) > 0 {
+			t.Errorf("%q", names)
+		}
+	}
+}
+
+func TestOuterUID(t *testing.T) {
+	const engine = "         0       1000          1\n         1     100000      65536\n"
+	for _, tt := range []struct {
+		text   string
+		uid    int
+		want   int
+		mapped bool
+	}{
+		{"         0          0 4294967295\n", 0, 0, false},
+		{"         0          0 4294967295\n", 1000, 1000, false},
+		{engine, 0, 1000, true},
+		{engine, 7, 100006, true},
+		{engine, 70000, -1, true},
+		{"", 0, -1, true},
+		{"a b c", 0, -1, true},
+	} {
+		if got, mapped := outerUID(tt.text, tt.uid); got != tt.want || mapped != tt.mapped {
+			t.Errorf("%q, %d: %d, %v", tt.text, tt.uid, got, mapped)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package pod
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"oci-timens/internal/plan"
+	"oci-timens/timens"
+)
+
+// record names the record of a pod: by its ID, and by the process that is its sandbox,
+// with which it ends. A pod that is restarted keeps its ID, and gets another sandbox.
+type record struct {
+	id    string
+	pid   int
+	start uint64 // timens.Sandbox.StartTicks
+}
+
+func (r record) name() string { return fmt.Sprintf("%s.%d.%d", r.id, r.pid, r.start) }
+
+func parseName(name string) (r record, ok bool) {
+	rest, start, ok1 := cutLast(name)
+	id, pid, ok2 := cutLast(rest)
+	var err1, err2 error
+	r.id = id
+	r.start, err1 = strconv.ParseUint(start, 10, 64)
+	r.pid, err2 = strconv.Atoi(pid)
+	return r, ok1 && ok2 && err1 == nil && err2 == nil && r.pid > 0
+}
+
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '.')
+	if i < 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// The text of a record: a line for each reading, as "boottime =0 -345600 500000000",
+// between a first line that says what it is, and a last that says that it is whole.
+const (
+	firstLine = "oci-timens pod 1"
+	lastLine  = "end"
+	maxText   = 128 * maxKept
+)
+
+func format(kept map[plan.Reading]timens.Offset) string {
+	lines := []string{firstLine}
+	for _, r := range slices.SortedFunc(maps.Keys(kept), func(a, b plan.Reading) int {
+		return cmp.Or(cmp.Compare(a.Clock, b.Clock), a.Setting.Value().Compare(b.Setting.Value()))
+	}) {
+		v := kept[r]
+		lines = append(lines, fmt.Sprintf("%v %v %d %d", r.Clock, r.Setting, v.Seconds(), v.Nanoseconds()))
+	}
+	return strings.Join(append(lines, lastLine, ""), "\n")
+}
+
+func parse(text string) (map[plan.Reading]timens.Offset, error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("it is longer than %d bytes", maxText)
+	}
+	lines := strings.Split(text, "\n")
+	if n := len(lines); n < 3 || lines[0] != firstLine || lines[n-2] != lastLine || lines[n-1] != "" {
+		return nil, errors.New("it is no record of a pod's clocks, or not a whole one")
+	}
+	kept := map[plan.Reading]timens.Offset{}
+	for i, line := range lines[1 : len(lines)-2] {
+		r, v, err := parseLine(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d %q: %w", i+2, line, err)
+		}
+		kept[r] = v
+	}
+	return kept, nil
+}
+
+func parseLine(line string) (r plan.Reading, v timens.Offset, err error) {
+	f := strings.Split(line, " ")
+	if len(f) != 4 {
+		return r, v, errors.New(`want "clock =reading seconds nanoseconds"`)
+	}
+	if r.Clock, err = timens.ParseClock(f[0]); err != nil {
+		return r, v, err
+	}
+	if r.Setting, err = timens.ParseSetting(f[1]); err != nil {
+		return r, v, err
+	}
+	secs, err := strconv.ParseInt(f[2], 10, 64)
+	if err != nil {
+		return r, v, err
+	}
+	nanos, err := strconv.ParseInt(f[3], 10, 64)
+	if err != nil {
+		return r, v, err
+	}
+	v, err = timens.NewOffset(secs, nanos)
+	return r, v, err
+}
