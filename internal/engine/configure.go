@@ -90,9 +90,10 @@ func (h *Host) checkOthers(ov *overlay, dir string, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range ov.changes() {
+	for _, path := range ov.order {
+		f := ov.files[path]
 		for _, r := range others {
-			if r.file(f.path) != nil {
+			if f.ours && r.file(f.path) != nil {
 				with := ""
 				if r.Config != "" {
 					with = " --config " + r.Config

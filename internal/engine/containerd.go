@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,43 +26,104 @@ type containerdConf struct {
 	Plugins  map[string]any `toml:"plugins"`
 }
 
+// containerdFile is the main configuration file with what it imports.
+type containerdFile struct {
+	containerdConf
+	path    string
+	data    []byte
+	imports []string       // directories whose *.toml are imported
+	runtime map[string]any // handlers, those of imports among them
+	normal  string         // default_runtime_name
+}
+
+func (p *planner) containerdRead() (*containerdFile, error) {
+	c := &containerdFile{path: p.Config, runtime: map[string]any{}, normal: "runc"}
+	if c.path == "" {
+		c.path = "/etc/containerd/config.toml"
+	}
+	var err error
+	if c.data, err = p.fs.read(c.path); err != nil {
+		return nil, err
+	}
+	if err := decodeTOML(c.path, c.data, &c.containerdConf); err != nil {
+		return nil, err
+	}
+	c.add(&c.containerdConf)
+	for _, pattern := range c.Imports {
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(filepath.Dir(c.path), pattern)
+		}
+		if filepath.Base(pattern) != "*.toml" || strings.Contains(filepath.Dir(pattern), "*") {
+			continue
+		}
+		dir := filepath.Dir(pattern)
+		c.imports = append(c.imports, dir)
+		files, err := p.fs.dropIns(dir, ".toml")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range files {
+			data, err := p.fs.read(name)
+			if err != nil {
+				return nil, err
+			}
+			var imported containerdConf
+			if err := decodeTOML(name, data, &imported); err != nil {
+				return nil, err
+			}
+			c.add(&imported)
+		}
+	}
+	return c, nil
+}
+
+// add puts in what one file says.
+func (c *containerdFile) add(f *containerdConf) {
+	for _, plugin := range []string{criV2, criV3} {
+		t := table(f.Plugins, plugin, "containerd")
+		if name, ok := t["default_runtime_name"].(string); ok {
+			c.normal = name
+		}
+		maps.Copy(c.runtime, table(t, "runtimes"))
+	}
+}
+
+// table goes down tables; there may be none.
+func table(t map[string]any, path ...string) map[string]any {
+	for _, key := range path {
+		t, _ = t[key].(map[string]any)
+	}
+	return t
+}
+
 func (p *planner) containerd() error {
 	shim, err := p.program("timens-runc", "--shim", p.Shim)
 	if err != nil {
 		return err
 	}
-	conf := p.Config
-	if conf == "" {
-		conf = "/etc/containerd/config.toml"
-	}
-	data, err := p.fs.read(conf)
+	c, err := p.containerdRead()
 	if err != nil {
 		return err
 	}
-	var c containerdConf
-	if err := decodeTOML(conf, data, &c); err != nil {
+	if err := p.containerdVersion(c); err != nil {
 		return err
 	}
-	if err := p.containerdVersion(conf, data, &c); err != nil {
-		return err
-	}
-	change := func(e *editor) error { return p.containerdHandler(e, &c, shim) }
-	if dropIn := p.containerdDropIn(conf, &c); dropIn != "" {
-		err = p.fs.dropIn(dropIn, markOf(Containerd), func(e *editor) error {
+	change := func(e *editor) error {
+		if len(bytes.TrimSpace(c.data)) == 0 || e.name != c.path { // a new file
 			if err := e.set(c.Version, "version"); err != nil {
 				return err
 			}
-			return change(e)
-		})
+		}
+		return p.containerdHandler(e, c, shim)
+	}
+	// Not with containerd 1: there, a plugin's table in an imported file takes the place
+	// of the whole table in the main file (mergeConfig, services/server/config/config.go
+	// in v1.7.24), while 2.0 and later merge them key by key (cmd/containerd/server/config).
+	// An imported file is to be of the same version as the main one.
+	if len(c.imports) > 0 && (p.version.atLeast(2, 0) || c.Version >= 3) {
+		err = p.fs.dropIn(filepath.Join(c.imports[0], "50-oci-timens.toml"), markOf(Containerd), change)
 	} else {
-		err = p.fs.edit(conf, formatTOML, markOf(Containerd), func(e *editor) error {
-			if data == nil {
-				if err := e.set(c.Version, "version"); err != nil {
-					return err
-				}
-			}
-			return change(e)
-		})
+		err = p.fs.edit(c.path, formatTOML, markOf(Containerd), change)
 	}
 	if err != nil {
 		return err
@@ -70,46 +132,26 @@ func (p *planner) containerd() error {
 	return nil
 }
 
-// containerdVersion finds the version of the file, or chooses that of a new one.
-func (p *planner) containerdVersion(conf string, data []byte, c *containerdConf) error {
+// containerdVersion checks the version of the file, or chooses that of a new one.
+func (p *planner) containerdVersion(c *containerdFile) error {
 	for _, id := range c.Disabled {
 		if slices.Contains([]string{"cri", criV2, criV3}, id) {
-			p.note("%s disables the CRI plugin (disabled_plugins has %q): no kubelet and no CRI client can use this containerd, nor the handler, until that is taken out", conf, id)
+			p.note("%s disables the CRI plugin (disabled_plugins has %q): the handler is of no use until that is taken out", c.path, id)
 		}
 	}
 	switch {
-	case data == nil && p.version.atLeast(2, 0):
+	case len(bytes.TrimSpace(c.data)) == 0 && p.version.atLeast(2, 0):
 		c.Version = 3
-	case data == nil:
+	case len(bytes.TrimSpace(c.data)) == 0:
 		c.Version = 2
 	case c.Version < 2:
-		return fmt.Errorf("%s is a configuration of version 1, which it is when it has no \"version\" key: \"containerd config migrate\" prints it in a newer version; then run this again. For Docker alone, \"timensctl configure docker\" is enough", conf)
+		return fmt.Errorf("%s is a configuration of version 1, as it has no key \"version\" that says otherwise: \"containerd config migrate\" prints it in a newer version; write that there and run this again. Docker alone needs only \"timensctl configure docker\"", c.path)
 	case c.Version > 4:
-		p.note("%s is of version %d: what is known of versions 3 and 4 is assumed", conf, c.Version)
+		p.note("%s is of version %d: what holds of versions 3 and 4 is assumed", c.path, c.Version)
 	case p.version.before(2, 0) && c.Version > 2:
-		return fmt.Errorf("%s is of version %d, which containerd %s does not read: 2 is the last that it does", conf, c.Version, p.version.text)
+		return fmt.Errorf("%s is of version %d, which containerd %s does not read: 2 is the last that it does", c.path, c.Version, p.version.text)
 	}
 	return nil
-}
-
-// containerdDropIn returns the path of a drop-in, if main imports a directory. Not
-// with containerd 1: there, a plugin's table in an imported file takes the place of
-// the whole table in the main file (mergeConfig, services/server/config/config.go in
-// v1.7.24), while 2.0 and later merge them key by key (cmd/containerd/server/config).
-// An imported file is to be of the same version as the main one.
-func (p *planner) containerdDropIn(conf string, c *containerdConf) string {
-	if !p.version.atLeast(2, 0) && c.Version < 3 {
-		return ""
-	}
-	for _, pattern := range c.Imports {
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(filepath.Dir(conf), pattern)
-		}
-		if filepath.Base(pattern) == "*.toml" && !strings.Contains(filepath.Dir(pattern), "*") {
-			return filepath.Join(filepath.Dir(pattern), "50-oci-timens.toml")
-		}
-	}
-	return ""
 }
 
 func (c *containerdConf) plugin() string {
@@ -119,26 +161,11 @@ func (c *containerdConf) plugin() string {
 	return criV2
 }
 
-// handlers returns the runtime handlers that a file has.
-func (c *containerdConf) handlers() map[string]any {
-	var m any = c.Plugins
-	for _, key := range []string{c.plugin(), "containerd", "runtimes"} {
-		t, ok := m.(map[string]any)
-		if !ok {
-			return nil
-		}
-		m = t[key]
-	}
-	t, _ := m.(map[string]any)
-	return t
-}
-
-func (p *planner) containerdHandler(e *editor, c *containerdConf, shim string) error {
+func (p *planner) containerdHandler(e *editor, c *containerdFile, shim string) error {
 	cri := []string{"plugins", c.plugin(), "containerd"}
 	handlers := append(slices.Clone(cri), "runtimes")
-	if d, ok := e.document.(*tomlDoc); ok && c.handlers()[runtimeName] != nil {
-		return fmt.Errorf("%s: line %d: a runtime handler %q is there already, and was not written by timensctl: remove it first",
-			e.name, d.line(append(slices.Clone(handlers), runtimeName)), runtimeName)
+	if c.runtime[runtimeName] != nil {
+		return fmt.Errorf("%s or a file that it imports has a runtime handler %q, which was not written by timensctl: remove it first", c.path, runtimeName)
 	}
 	if p.SetDefault {
 		if err := e.set(runtimeName, append(slices.Clone(cri), "default_runtime_name")...); err != nil {
@@ -146,16 +173,65 @@ func (p *planner) containerdHandler(e *editor, c *containerdConf, shim string) e
 		}
 	}
 	// With a table of handlers, containerd 1 forgets its built-in one.
-	if c.Version == 2 && len(c.handlers()) == 0 {
-		if err := e.own(append(slices.Clone(handlers), "runc"), member{[]string{"runtime_type"}, "io.containerd.runc.v2"}); err != nil {
+	if c.Version == 2 && len(c.runtime) == 0 {
+		if err := e.own(append(slices.Clone(handlers), "runc"), member{[]string{"runtime_type"}, runcV2}); err != nil {
 			return err
 		}
 	}
-	return e.own(append(slices.Clone(handlers), runtimeName),
-		member{[]string{"runtime_type"}, "io.containerd.runc.v2"},
-		member{[]string{"pod_annotations"}, containerdPatterns},
-		member{[]string{"container_annotations"}, containerdPatterns},
-		member{[]string{"options", "BinaryName"}, shim})
+	return e.own(append(slices.Clone(handlers), runtimeName), c.handler(shim)...)
+}
+
+const runcV2 = "io.containerd.runc.v2"
+
+// handler is ours: like the default one of this containerd, above all in how cgroups
+// are made (SystemdCgroup), but with our program and with annotations.
+func (c *containerdFile) handler(shim string) []member {
+	list := []member{{[]string{"runtime_type"}, runcV2}}
+	normal := table(c.runtime, c.normal)
+	var options []member
+	if normal["runtime_type"] == runcV2 {
+		for _, key := range slices.Sorted(maps.Keys(normal)) {
+			if v := normal[key]; !slices.Contains([]string{"runtime_type", "runtime_path", "pod_annotations", "container_annotations"}, key) && plain(v) {
+				list = append(list, member{[]string{key}, v})
+			}
+		}
+		given := table(normal, "options")
+		for _, key := range slices.Sorted(maps.Keys(given)) {
+			if v := given[key]; key != "BinaryName" && plain(v) {
+				options = append(options, member{[]string{"options", key}, v})
+			}
+		}
+	}
+	for _, key := range []string{"pod_annotations", "container_annotations"} {
+		list = append(list, member{[]string{key}, patterns(normal[key])})
+	}
+	list = append(list, member{[]string{"options", "BinaryName"}, shim})
+	return append(list, options...)
+}
+
+// patterns are ours and those of the default handler.
+func patterns(theirs any) []string {
+	all := slices.Clone(containerdPatterns)
+	items, _ := theirs.([]any)
+	for _, v := range items {
+		if s, ok := v.(string); ok && !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// plain reports whether a value is a string, a number or a boolean, and says something.
+func plain(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v != ""
+	case bool:
+		return v
+	case int64:
+		return v != 0
+	}
+	return false
 }
 
 func (p *planner) containerdWords(shim string) {
@@ -172,6 +248,3 @@ func (p *planner) containerdWords(shim string) {
 		p.note("pods without annotations get the clocks of [defaults] in /etc/oci-timens/config.toml")
 	}
 }
-
-// hasMark reports whether a file holds something of ours.
-func hasMark(data []byte, engine string) bool { return bytes.Contains(data, []byte(markOf(engine))) }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -80,7 +79,7 @@ func (p *planner) dockerRuntime(e *editor, shim string) error {
 
 func (p *planner) dockerDevice(conf string, old bool) error {
 	if old {
-		return errors.New("Docker before 25 knows no CDI devices: use --mode=runtime") //nolint:revive,staticcheck // a name
+		return fmt.Errorf("docker %s knows no CDI devices, 25 is the first that does: use --mode=runtime", p.version.text)
 	}
 	hook, err := p.program("timens-hook", "--hook", p.Hook)
 	if err != nil {

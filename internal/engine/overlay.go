@@ -24,6 +24,7 @@ type file struct {
 	format string
 	edits  []edit
 	ours   bool // it is planned to hold something of ours
+	known  bool // it held something of ours
 }
 
 func newOverlay(h *Host) *overlay { return &overlay{h: h, files: map[string]*file{}} }
@@ -89,15 +90,16 @@ func (o *overlay) put(path, text string) error {
 	return err
 }
 
-// own opens a file that is to be ours as a whole. One that is there must be known by
-// what is in it: the record of it may be lost.
-func (o *overlay) own(path string, known func([]byte) bool) (*file, error) {
+// own opens a file that is to be ours as a whole. One that is there must be known: by
+// the record, when somebody has put something else into it, or by what is in it,
+// because a record may be lost.
+func (o *overlay) own(path string, looksOurs func([]byte) bool) (*file, error) {
 	f, err := o.open(path)
 	if err != nil {
 		return nil, err
 	}
-	if f.base != nil && !f.ours {
-		if !known(f.base) {
+	if f.base != nil && !f.ours && !f.known {
+		if !looksOurs(f.base) {
 			return nil, fmt.Errorf("%s is there already, and was not written by timensctl: move it away, or put what it says elsewhere", path)
 		}
 		f.base, f.want = nil, nil
@@ -113,13 +115,19 @@ func (o *overlay) last(f *file) {
 	o.order = append(slices.Delete(o.order, i, i+1), f.path)
 }
 
-// dropIn edits a TOML file of our own.
+// dropIn edits a TOML file of our own, which is not there if it says nothing.
 func (o *overlay) dropIn(path, comment string, change func(*editor) error) error {
 	f, err := o.own(path, func(is []byte) bool { return bytes.Contains(is, []byte(comment)) })
 	if err != nil {
 		return err
 	}
-	return o.change(f, formatTOML, path, comment, change)
+	if err := o.change(f, formatTOML, path, comment, change); err != nil {
+		return err
+	}
+	if len(f.edits) == 0 {
+		f.want = f.base
+	}
+	return nil
 }
 
 // edit changes a file of somebody else.

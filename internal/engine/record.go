@@ -109,7 +109,7 @@ func (o *overlay) undo(r *record) (notes []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		f.base = f.want
+		f.base, f.known = f.want, true
 		notes = append(notes, note...)
 	}
 	return notes, nil
