@@ -14,7 +14,7 @@ import (
 
 // folders lists where records may be kept, best first. All are empty after a reboot.
 // An engine without root's rights runs its runtime and hooks as root of a user
-// namespace, and hooks mostly without an environment.
+// namespace, and hooks mostly without an environment: all have to find the same folder.
 func folders() (list []string) {
 	add := func(dir string) {
 		if dir = filepath.Join(dir, "oci-timens"); !slices.Contains(list, dir) {
@@ -32,11 +32,11 @@ func folders() (list []string) {
 			return list
 		}
 	}
-	if d := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) {
-		add(d)
-	}
 	if uid >= 0 {
 		add("/run/user/" + strconv.Itoa(uid))
+	}
+	if d := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) {
+		add(d)
 	}
 	return list
 }
