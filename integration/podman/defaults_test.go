@@ -1,0 +1,131 @@
+package podman
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"oci-timens/integration/machine"
+	"oci-timens/internal/probe"
+)
+
+// once runs a container to its end.
+func (s *stand) once(t *testing.T, args ...string) probe.Report {
+	t.Helper()
+	return machine.Report(t, s.podman(t, with([]string{"run", "--rm"}, args, []string{image, "now"})...))
+}
+
+// TestSetDefault makes the shim podman's default runtime: annotations are all that
+// it takes.
+func TestSetDefault(t *testing.T) {
+	for _, r := range releases {
+		for _, user := range users {
+			t.Run(r.name+"/"+user, func(t *testing.T) {
+				t.Parallel()
+				s := newStand(t, r, user)
+				s.setup(r.runtimes[0], "")
+				before := s.files()
+				s.configure(t, "--set-default")
+				if runtime := s.podman(t, "info", "--format={{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Path}}"); runtime != "timens /usr/bin/timens-runc" {
+					t.Errorf("podman's default runtime is %q", runtime)
+				}
+				began := time.Now()
+				expectAsked(t, s.once(t, annotate(asked)...), began)
+				expectHost(t, "a container without annotations", s.once(t))
+				(&cell{stand: s}).build(t)
+				s.configure(t, "--remove")
+				s.files().Same(t, before)
+				expectHost(t, "a container after the removal", s.once(t, annotate(asked)...))
+			})
+		}
+	}
+}
+
+// TestAllContainers gives every container the clocks of [defaults], which an
+// annotation overrules.
+func TestAllContainers(t *testing.T) {
+	for _, r := range releases {
+		for _, user := range users {
+			for _, mode := range modes {
+				if mode == "precreate" && !r.precreate {
+					continue
+				}
+				t.Run(r.name+"/"+user+"/"+mode, func(t *testing.T) {
+					t.Parallel()
+					s := newStand(t, r, user)
+					s.setup(r.runtimes[0], "[defaults]\nmonotonic = \"+36h\"\nboottime = \"=0\"\n")
+					before := s.files()
+					s.configure(t, "--mode", mode, "--all-containers")
+					s.testAllContainers(t)
+					s.configure(t, "--remove")
+					s.files().Same(t, before)
+					expectHost(t, "a container after the removal", s.once(t))
+				})
+			}
+		}
+	}
+}
+
+func (s *stand) testAllContainers(t *testing.T) {
+	began := time.Now()
+	s.podman(t, "run", "--detach", "--name=c", image)
+	clocks := expectAsked(t, s.report(t, "c", 1), began)
+	expectNear(t, "exec", machine.Ahead(t, s.exec(t, "c")), clocks)
+	s.podman(t, "rm", "--force", "--time=0", "c")
+	own := machine.Ahead(t, s.once(t, "--annotation=io.timens.monotonic=+1h"))
+	expectNear(t, "an annotation beside the defaults", machine.Clocks{Monotonic: own.Monotonic}, machine.Clocks{Monotonic: time.Hour})
+
+	// A pod's own container is one without annotations.
+	began = time.Now()
+	s.podman(t, "run", "--detach", "--pod=new:p", "--name=one", image)
+	clocks = expectAsked(t, s.report(t, "one", 1), began)
+	time.Sleep(50 * time.Millisecond)
+	s.podman(t, "run", "--detach", "--pod=p", "--name=two", image)
+	expectNear(t, "the second container of a pod", machine.Ahead(t, s.report(t, "two", 1)), clocks)
+	s.podman(t, "pod", "rm", "--force", "--time=0", "p")
+	s.buildsAnything(t)
+}
+
+// buildsAnything builds an image where the steps may have any clocks.
+func (s *stand) buildsAnything(t *testing.T) {
+	t.Helper()
+	dir := s.home + "/build"
+	s.run(t, "mkdir", "-p", dir)
+	s.Write(dir+"/Containerfile", "FROM "+image+"\nRUN /probe now >/built\n", 0o644)
+	s.podman(t, "build", "--quiet", "--tag=built", dir)
+	s.run(t, "rm", "-r", dir)
+}
+
+// TestBeside sets podman up where somebody else has, in the file that is named.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	const theirs = `# what an administrator wrote
+[engine]
+hooks_dir = [ "/opt/hooks.d" ]   # of ours
+future_key = {a = 1}
+`
+	s := newStand(t, releases[0], "root")
+	s.Write("/etc/containers/containers.conf", theirs, 0o640)
+	s.Write("/opt/hooks.d/note.json", `{"version": "1.0.0", "hook": {"path": "/opt/note"}, "when": {"always": true}, "stages": ["createRuntime"]}`, 0o644)
+	s.Write("/opt/note", "#!/bin/sh\necho noted >>/run/noted\n", 0o755)
+	for _, args := range [][]string{{"--mode=hook"}, {"--mode=hook", "--config=/etc/containers/containers.conf"}} {
+		before := s.files()
+		diff := s.configure(t, append(args, "--dry-run")...)
+		if s.files().Same(t, before); !strings.Contains(diff, "hooks_dir") {
+			t.Errorf("--dry-run printed\n%s", diff)
+		}
+		s.configure(t, args...)
+		s.run0(t, "rm", "-f", "/run/noted")
+		began := time.Now()
+		expectAsked(t, s.once(t, annotate(asked)...), began)
+		if noted := s.run0(t, "cat", "/run/noted"); noted != "noted" {
+			t.Errorf("the other hook noted %q", noted)
+		}
+		remove := []string{"--remove"}
+		if len(args) > 1 {
+			remove = append(remove, args[1])
+		}
+		s.configure(t, remove...)
+		s.files().Same(t, before)
+	}
+}
