@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/config"
+	"oci-timens/internal/engine"
 	"oci-timens/internal/lowlevel"
 	"oci-timens/timens"
 )
@@ -21,13 +22,16 @@ func checkCommand() *cli.Command {
 		Name:  "check",
 		Usage: "say what will work on this machine, for this user, and what will not, and why",
 		Description: "Looks at the kernel, by trying where that is possible, the capabilities of this process, the\n" +
-			"configuration and the low-level runtimes in PATH. Exit status 1 when nothing works.",
+			"configuration, the low-level runtimes in PATH, and how engines are set up. Changes nothing.\n" +
+			"Exit status 1 when nothing works.",
 		Flags: []cli.Flag{outputFlag()},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			r := judge(gather())
+			f := gather()
+			f.engines = f.lookAtEngines()
+			r := judge(f)
 			out, _ := outs(c)
 			if c.String("output") == "json" {
 				if err := writeJSON(out, r); err != nil {
@@ -55,6 +59,7 @@ type facts struct {
 	hook, shim   string // paths, "" when not found
 	runtimes     []lowlevel.Runtime
 	runtimeErrs  []error
+	engines      []engine.Status
 	hybrid       string // the controllers of cgroup v2 beside a cgroup v1
 }
 
@@ -123,12 +128,9 @@ func (r *report) write(w io.Writer) {
 	}
 	fmt.Fprintln(w)
 	for _, v := range r.Works {
-		mark := "✗"
-		if v.Works {
-			mark = "✓"
-		}
-		fmt.Fprintf(w, "%s %s: %s\n", mark, v.What, v.Why)
+		fmt.Fprintf(w, "%s %s: %s\n", tick(v.Works), v.What, v.Why)
 	}
+	writeEngines(w, r.Engines)
 }
 
 func orNone(path string) string {

@@ -79,7 +79,7 @@ func writeConfigured(w io.Writer, o engine.Options, r *engine.Result) {
 		fmt.Fprintf(w, "this is set up already: nothing to change\n")
 	case !o.DryRun:
 		for _, c := range r.Changes {
-			fmt.Fprintf(w, "%sd %s\n", strings.TrimSuffix(c.Verb(), "e")+"e", c.Path)
+			fmt.Fprintf(w, "%sd %s\n", c.Verb(), c.Path)
 		}
 		fmt.Fprintln(w, r.Restart)
 	}

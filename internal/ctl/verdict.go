@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/config"
+	"oci-timens/internal/engine"
 	"oci-timens/internal/lowlevel"
 	"oci-timens/internal/plan"
 	"oci-timens/spec"
@@ -43,6 +44,7 @@ type report struct {
 	Runtimes       []runtimeReport `json:"runtimes"`
 	Problems       []string        `json:"problems,omitempty"`
 	Works          []verdict       `json:"works"`
+	Engines        []engine.Status `json:"engines"`
 }
 
 type configReport struct {
@@ -99,6 +101,7 @@ func judge(f facts) *report {
 		Hook:           f.hook,
 		Shim:           f.shim,
 		Runtimes:       []runtimeReport{},
+		Engines:        f.engines,
 	}
 	for _, n := range needed {
 		r.Capabilities[n.name] = f.has(n.bit)

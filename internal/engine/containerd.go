@@ -33,11 +33,12 @@ type containerdFile struct {
 	data    []byte
 	imports []string       // directories whose *.toml are imported
 	runtime map[string]any // handlers, those of imports among them
-	normal  string         // default_runtime_name
+	from    map[string]string
+	normal  string // default_runtime_name
 }
 
 func (p *planner) containerdRead() (*containerdFile, error) {
-	c := &containerdFile{path: p.Config, runtime: map[string]any{}, normal: "runc"}
+	c := &containerdFile{path: p.Config, runtime: map[string]any{}, from: map[string]string{}, normal: "runc"}
 	if c.path == "" {
 		c.path = "/etc/containerd/config.toml"
 	}
@@ -48,7 +49,7 @@ func (p *planner) containerdRead() (*containerdFile, error) {
 	if err := decodeTOML(c.path, c.data, &c.containerdConf); err != nil {
 		return nil, err
 	}
-	c.add(&c.containerdConf)
+	c.add(c.path, &c.containerdConf)
 	for _, pattern := range c.Imports {
 		if !filepath.IsAbs(pattern) {
 			pattern = filepath.Join(filepath.Dir(c.path), pattern)
@@ -71,20 +72,22 @@ func (p *planner) containerdRead() (*containerdFile, error) {
 			if err := decodeTOML(name, data, &imported); err != nil {
 				return nil, err
 			}
-			c.add(&imported)
+			c.add(name, &imported)
 		}
 	}
 	return c, nil
 }
 
 // add puts in what one file says.
-func (c *containerdFile) add(f *containerdConf) {
+func (c *containerdFile) add(path string, f *containerdConf) {
 	for _, plugin := range []string{criV2, criV3} {
 		t := table(f.Plugins, plugin, "containerd")
 		if name, ok := t["default_runtime_name"].(string); ok {
 			c.normal = name
 		}
-		maps.Copy(c.runtime, table(t, "runtimes"))
+		for name, handler := range table(t, "runtimes") {
+			c.runtime[name], c.from[name] = handler, path
+		}
 	}
 }
 

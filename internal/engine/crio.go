@@ -25,10 +25,17 @@ const crioHooks = "/etc/crio/hooks.d"
 // (DefaultRuntimeRoot, pkg/config/config.go).
 const crioRuntimeRoot = "/run/runc"
 
-// crioHooksDirs returns hooks_dir as CRI-O has it now: the last file that sets it wins,
-// and without any it is the default (pkg/config/config.go, v1.20.9 to v1.35.6).
-func (p *planner) crioHooksDirs() ([]string, error) {
-	dirs := []string{podmanHooksDir}
+// crioState is what CRI-O's files say together: the last that sets a key wins
+// (UpdateFromPath, pkg/config/config.go, v1.20.9 to v1.35.6).
+type crioState struct {
+	hooksDirs []string
+	normal    string         // default_runtime
+	runtimes  map[string]any // handlers
+	from      map[string]string
+}
+
+func (p *planner) crioRead() (*crioState, error) {
+	s := &crioState{hooksDirs: []string{podmanHooksDir}, runtimes: map[string]any{}, from: map[string]string{}}
 	files, err := p.fs.dropIns("/etc/crio/"+crioDropIns, "")
 	if err != nil {
 		return nil, err
@@ -43,23 +50,29 @@ func (p *planner) crioHooksDirs() ([]string, error) {
 			return nil, err
 		}
 		if c.Crio.Runtime.HooksDir != nil {
-			dirs = c.Crio.Runtime.HooksDir
+			s.hooksDirs = c.Crio.Runtime.HooksDir
+		}
+		if c.Crio.Runtime.DefaultRuntime != "" {
+			s.normal = c.Crio.Runtime.DefaultRuntime
+		}
+		for handler, value := range c.Crio.Runtime.Runtimes {
+			s.runtimes[handler], s.from[handler] = value, name
 		}
 	}
-	return dirs, nil
+	return s, nil
 }
 
 // crio writes no allowed_annotations: CRI-O filters only keys of its own by it, and
 // does not start when the list holds any other
 // (validateAllowedAndGenerateDisallowedAnnotations, pkg/config/config.go in v1.35.6).
 func (p *planner) crio() error {
-	dirs, err := p.crioHooksDirs() // and all files are valid
+	before, err := p.crioRead() // and all files are valid
 	if err != nil {
 		return err
 	}
 	var change func(*editor) error
 	if p.out.Mode == ModeHook {
-		change, err = p.crioHookFiles(dirs)
+		change, err = p.crioHookFiles(before.hooksDirs)
 	} else {
 		change, err = p.crioHandler()
 	}

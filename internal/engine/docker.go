@@ -13,13 +13,18 @@ var (
 	dockerCDI         = [2]int{28, 2}
 )
 
-func (p *planner) docker() error {
-	conf := p.Config
-	if conf == "" {
-		if conf = "/etc/docker/daemon.json"; p.Rootless {
-			conf = p.h.ConfigHome + "/docker/daemon.json"
-		}
+func (p *planner) dockerFile() string {
+	switch {
+	case p.Config != "":
+		return p.Config
+	case p.Rootless:
+		return p.h.ConfigHome + "/docker/daemon.json"
 	}
+	return "/etc/docker/daemon.json"
+}
+
+func (p *planner) docker() error {
+	conf := p.dockerFile()
 	old := p.version.before(dockerAnnotations[0], dockerAnnotations[1])
 	if old {
 		p.note("Docker %s has no --annotation (25 is the first): what its containers get is [defaults] in /etc/oci-timens/config.toml, with --all-containers or --runtime %s", p.version.text, runtimeName)

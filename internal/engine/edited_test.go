@@ -46,7 +46,8 @@ func TestEditedSince(t *testing.T) {
 		{"a comment in the drop-in", Options{Engine: Podman, Mode: ModeRuntime}, dropIn, "", func(s string) string { return s + "# mine\n" },
 			"# mine\n", []string{dropIn + " was edited since: what timensctl added is taken out, the rest stays"}},
 		{"emptied by hand", Options{Engine: Podman, Mode: ModeRuntime}, dropIn, "", func(string) string { return "" }, "",
-			[]string{dropIn + " was edited since: what timensctl added is taken out, the rest stays"}},
+			[]string{dropIn + " was edited since: what timensctl added is taken out, the rest stays",
+				`containers that were made with the runtime "timens" cannot be started any more: make them again`}},
 		{"a hook", Options{Engine: Podman}, "/etc/containers/oci/hooks.d/oci-timens-poststart.json", "", replace(".*", ".+"), "",
 			[]string{"/etc/containers/oci/hooks.d/oci-timens-poststart.json was edited since: it is kept as /etc/containers/oci/hooks.d/oci-timens-poststart.json.edited, where the engine does not read it"}},
 	} {

@@ -21,9 +21,14 @@ type podmanConf struct {
 type podmanState struct {
 	hooksDirs              []string
 	runtime                string
-	shim                   []string // engine.runtimes.timens
-	hooksFrom, runtimeFrom string   // which file says so, "" for the default
-	shimFrom               string
+	runtimes               map[string]podmanRuntimes
+	hooksFrom, runtimeFrom string // which file says so, "" for the default
+}
+
+// podmanRuntimes is where a runtime is looked for, and which file says so.
+type podmanRuntimes struct {
+	paths []string
+	from  string
 }
 
 // podmanHooksDir is read unless hooks_dir says otherwise, by root and by others
@@ -58,7 +63,7 @@ func (p *planner) podmanState() (*podmanState, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &podmanState{hooksDirs: []string{podmanHooksDir}}
+	s := &podmanState{hooksDirs: []string{podmanHooksDir}, runtimes: map[string]podmanRuntimes{}}
 	for _, name := range files {
 		data, err := p.fs.read(name)
 		if err != nil {
@@ -82,8 +87,10 @@ func (s *podmanState) add(name string, data []byte) error {
 	if c.Engine.Runtime != "" {
 		s.runtime, s.runtimeFrom = c.Engine.Runtime, name
 	}
-	if paths, ok := c.Engine.Runtimes[runtimeName].([]any); ok {
-		s.shim, s.shimFrom = mergeList(nil, paths), name
+	for runtime, value := range c.Engine.Runtimes {
+		if paths, ok := value.([]any); ok {
+			s.runtimes[runtime] = podmanRuntimes{mergeList(nil, paths), name}
+		}
 	}
 	return nil
 }
@@ -199,8 +206,7 @@ func (p *planner) podmanHooks(before *podmanState, dir string, names ...string) 
 	return func(e *editor) error {
 		dirs := before.hooksDirs
 		if p.Config != "" {
-			var c podmanState
-			c.hooksDirs = before.hooksDirs
+			c := podmanState{hooksDirs: before.hooksDirs, runtimes: map[string]podmanRuntimes{}}
 			if err := c.add(e.name, e.bytes()); err != nil {
 				return err
 			}
@@ -229,8 +235,8 @@ func (p *planner) podmanCheck(conf string) error {
 	}
 	switch p.out.Mode {
 	case ModeRuntime:
-		if after.shimFrom != conf {
-			return overruled(after.shimFrom, "runtimes."+runtimeName, "what is wanted")
+		if from := after.runtimes[runtimeName].from; from != conf {
+			return overruled(from, "runtimes."+runtimeName, "what is wanted")
 		}
 		if p.SetDefault && after.runtime != runtimeName {
 			return overruled(after.runtimeFrom, "runtime", fmt.Sprintf("%q", runtimeName))
