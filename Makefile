@@ -21,7 +21,7 @@ DEBIAN13_PACKAGES := podman crun runc docker.io docker-cli docker-compose contai
 DEBIAN12   := .tools/debian12-1
 DEBIAN12_PACKAGES := podman crun runc containernetworking-plugins
 CHECKERS   := .tools/checkers-1
-CHECKERS_PACKAGES := man-db mandoc bash-completion zsh fish rpm
+CHECKERS_PACKAGES := man-db mandoc bash-completion zsh fish rpm qemu-user-static
 ENGINES := podman docker containerd
 
 # Where "make install" puts things, and DESTDIR in front of that.

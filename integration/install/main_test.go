@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -94,12 +93,20 @@ var (
 	releaseErr  error
 )
 
-// one returns the only file that matches.
-func one(t testing.TB, pattern string) string {
+// Files of the release, for an architecture as Go calls it.
+func debOf(t testing.TB, arch string) string {
 	t.Helper()
-	found, err := filepath.Glob(pattern)
-	if err != nil || len(found) != 1 {
-		t.Fatalf("%s: %v, %v", pattern, strings.Join(found, " "), err)
-	}
-	return found[0]
+	return filepath.Join(release(t), "oci-timens_"+packaged+"_"+arch+".deb")
 }
+
+func rpmOf(t testing.TB, arch string) string {
+	t.Helper()
+	return filepath.Join(release(t), "oci-timens-"+packaged+"-1."+rpmArch[arch]+".rpm")
+}
+
+func archiveOf(t testing.TB, arch string) string {
+	t.Helper()
+	return filepath.Join(release(t), "oci-timens-"+packaged+"-linux-"+arch+".tar.gz")
+}
+
+var rpmArch = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
