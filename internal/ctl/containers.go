@@ -26,6 +26,8 @@ var stateFiles = []string{
 	"/run/user/*/runc/*/state.json",
 	"/run/user/*/crun/*/status",
 	"/run/user/*/youki/*/state.json",
+	"/run/user/*/docker/runtime-*/*/*/state.json",
+	"/run/user/*/docker/runtime-*/*/*/status",
 }
 
 // runtimeState is the part of such a file that says which process is meant.
