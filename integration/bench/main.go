@@ -34,6 +34,7 @@ func main() {
 	flag.StringVar(&b.bin, "bin", "../bin", "where timens-hook and timens-runc are")
 	flag.StringVar(&b.runc, "runc", "../.tools/runc-1.5.2", "the low-level runtime")
 	flag.IntVar(&b.runs, "runs", 200, "rounds")
+	engine := flag.String("engine", "", "measure instead what it costs to have this engine set up: podman")
 	flag.Parse()
 	for _, path := range []*string{&b.bin, &b.runc} {
 		abs, err := filepath.Abs(*path)
@@ -47,6 +48,9 @@ func main() {
 	run := b.outside
 	if b.dir != "" {
 		run = b.inside
+	}
+	if *engine != "" {
+		run = func() error { return b.engine(*engine) }
 	}
 	if err := run(); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
