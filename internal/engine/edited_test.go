@@ -48,6 +48,8 @@ func TestEditedSince(t *testing.T) {
 		{"emptied by hand", Options{Engine: Podman, Mode: ModeRuntime}, dropIn, "", func(string) string { return "" }, "",
 			[]string{dropIn + " was edited since: what timensctl added is taken out, the rest stays",
 				`containers that were made with the runtime "timens" cannot be started any more: make them again`}},
+		{"a new file that others have put something into", Options{Engine: Containerd}, containerd, "", func(s string) string { return s + "\n[debug]\nlevel = \"debug\"\n" },
+			"version = 2\n\n[debug]\nlevel = \"debug\"\n", []string{"/etc/containerd/config.toml was edited since: what timensctl added is taken out, the rest stays"}},
 		{"a hook", Options{Engine: Podman}, "/etc/containers/oci/hooks.d/oci-timens-poststart.json", "", replace(".*", ".+"), "",
 			[]string{"/etc/containers/oci/hooks.d/oci-timens-poststart.json was edited since: it is kept as /etc/containers/oci/hooks.d/oci-timens-poststart.json.edited, where the engine does not read it"}},
 	} {
@@ -112,5 +114,21 @@ func TestTOMLEdit(t *testing.T) {
 	}
 	if err := d.set([]string{"list", "y"}, 1, ""); err == nil {
 		t.Error("a key in a list of tables")
+	}
+}
+
+// A file that is broken by then is left alone, and named.
+func TestBrokenSince(t *testing.T) {
+	h := testCase{files: map[string]string{"/etc/docker/daemon.json": "{}"}}.machine(t)
+	configure(t, h, Options{Engine: Docker})
+	h.put(t, "/etc/docker/daemon.json", h.text(t, "/etc/docker/daemon.json")+"}", 0o640)
+	before := h.snapshot(t)
+	_, err := Configure(h, Options{Engine: Docker, Remove: true})
+	want := `/etc/docker/daemon.json: line 8, column 1: invalid character '}' after top-level value`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if d := cmp.Diff(before, h.snapshot(t)); d != "" {
+		t.Errorf("changed (-before +after):\n%s", d)
 	}
 }

@@ -53,7 +53,8 @@ func recordName(o Options) string {
 	if o.Config == "" {
 		return o.Engine + ".json"
 	}
-	return fmt.Sprintf("%s-%x.json", o.Engine, sha256.Sum256([]byte(o.Config)))[:len(o.Engine)+1+12] + ".json"
+	sum := sha256.Sum256([]byte(o.Config))
+	return fmt.Sprintf("%s-%x.json", o.Engine, sum[:6])
 }
 
 // loadRecord returns nil where there is none.
