@@ -44,6 +44,8 @@ var completed = []struct {
 }{
 	{"timensctl conf", "configure", "inspect"},
 	{"timensctl config v", "validate", "default"},
+	{"timensctl configure cont", "containerd", "podman"},
+	{"timensctl configure --all", "--all-containers", "--mode"},
 	{"timensctl ps --o", "--output", "--runtime"},
 }
 

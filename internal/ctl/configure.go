@@ -31,7 +31,8 @@ func configureCommand() *cli.Command {
 			&cli.StringFlag{Name: "hook", Usage: "`PATH` of timens-hook (default: the installed one)"},
 			&cli.StringFlag{Name: "shim", Usage: "`PATH` of timens-runc (default: the installed one)"},
 		},
-		Action: configure,
+		Action:        configure,
+		ShellComplete: completeEngine,
 	}
 }
 
