@@ -115,7 +115,7 @@ $(ENGINES:%=test-%): test-%: deps
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
 
 .PHONY: test-install
-test-install: deps $(NFPM) $(DEBIAN12) $(CHECKERS) ## tests of make install, releases and packages, as root
+test-install: deps $(NFPM) $(DEBIAN12) $(DEBIAN13) $(CHECKERS) ## tests of make install, releases and packages, as root
 	cd integration && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./install
 
 .PHONY: engine-deps

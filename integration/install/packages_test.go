@@ -21,9 +21,15 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 `
 
-// TestDeb is the life of the package on a Debian with nothing but podman on it.
+// TestDeb is the life of the package on a Debian 12 with nothing but podman on it,
+// and on a Debian 13.
 func TestDeb(t *testing.T) {
-	m := machine.New(t, machine.Tool(t, "debian12-1"))
+	for _, tree := range []string{"debian12-1", "debian13-1"} {
+		t.Run(tree, func(t *testing.T) { deb(t, machine.New(t, machine.Tool(t, tree))) })
+	}
+}
+
+func deb(t *testing.T, m *machine.Machine) {
 	m.Copy(debOf(t, runtime.GOARCH), "/root/oci-timens_here.deb", 0o644)
 	const image = "localhost/probe:latest"
 	m.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
