@@ -131,7 +131,7 @@ func TestRPM(t *testing.T) {
 	for format, want := range map[string]string{
 		"%{NAME} %{VERSION} %{RELEASE} %{ARCH}": "oci-timens " + packaged + " 1 " + rpmArch[runtime.GOARCH],
 		"%{LICENSE}|%{BUILDHOST}|%{PACKAGER}":   "Apache-2.0|buildhost.invalid|The oci-timens Authors <oci-timens@example.invalid>",
-		"[%{RECOMMENDNAME} ]":                   "(runc or crun)",
+		"[%{SUGGESTNAME} ]":                     "runc crun podman moby-engine containerd cri-o",
 	} {
 		if got := query(format); got != want {
 			t.Errorf("%s: %q, want %q", format, got, want)
@@ -142,7 +142,7 @@ func TestRPM(t *testing.T) {
 	}
 	// Where there are rpms, it belongs to the package of all common folders.
 	m.Run("mkdir", "-p", "/usr/share/zsh/site-functions")
-	before := m.Snapshot("/etc", "/usr")
+	before := m.Snapshot("/etc", "/usr", "/var/lib/oci-timens")
 	m.Run("rpm", "-i", "--nodeps", "--force-debian", "/root/x.rpm")
 	var got []string
 	for line := range strings.Lines(m.Run("rpm", "-q", "--qf", `[%{FILEMODES:perms} %{FILENAMES}\n]`, "oci-timens")) {
@@ -153,11 +153,15 @@ func TestRPM(t *testing.T) {
 	if got = slices.DeleteFunc(got, isDocument); !slices.Equal(got, installed) {
 		t.Errorf("installed:\n%s", strings.Join(got, "\n"))
 	}
-	m.Run("timensctl", "version")
-	// No engine is here to be set up; what the removal says of one that is would
-	// be seen as a change of /etc.
-	m.Run("rpm", "-e", "oci-timens")
-	m.Snapshot("/etc", "/usr").Same(t, before)
+	// There is no engine here, but there may be one tomorrow.
+	m.Run("timensctl", "configure", "crio")
+	configured := m.Snapshot("/etc/crio", "/var/lib/oci-timens")
+	m.Run("rpm", "-U", "--force", "--nodeps", "--force-debian", "/root/x.rpm")
+	m.Snapshot("/etc/crio", "/var/lib/oci-timens").Same(t, configured)
+	if got := m.Run("rpm", "-e", "oci-timens"); !strings.Contains(got, "removed /etc/crio/") {
+		t.Errorf("nothing of the engine in %q", got)
+	}
+	m.Snapshot("/etc", "/usr", "/var/lib/oci-timens").Same(t, before)
 }
 
 // TestArchive unpacks the archive where a distribution leaves room for it.
