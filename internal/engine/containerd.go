@@ -163,7 +163,7 @@ func (p *planner) containerdWords(shim string) {
 		}
 	}
 	p.note("kubelet finds the handler by a RuntimeClass with \"handler: %s\"; ctr and nerdctl do not read this configuration, and name the shim themselves", runtimeName)
-	p.out.Try = append(p.out.Try,
+	p.out.Try = append(p.out.Try, tryPod(!p.SetDefault),
 		"ctr run --rm --runc-binary "+shim+" --annotation io.timens.boottime==0 docker.io/library/busybox:latest try uptime",
 		"nerdctl run --rm --runtime "+shim+" --annotation io.timens.boottime==0 busybox uptime")
 	if p.AllContainers {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"path/filepath"
 	"slices"
 )
 
@@ -62,8 +64,8 @@ func (p *planner) crioRead() (*crioState, error) {
 	return s, nil
 }
 
-// crio writes no allowed_annotations: CRI-O filters only keys of its own by it, and
-// does not start when the list holds any other
+// crio allows no annotations of ours: CRI-O filters only keys of its own by
+// allowed_annotations, and does not start when that list holds any other
 // (validateAllowedAndGenerateDisallowedAnnotations, pkg/config/config.go in v1.35.6).
 func (p *planner) crio() error {
 	before, err := p.crioRead() // and all files are valid
@@ -74,7 +76,7 @@ func (p *planner) crio() error {
 	if p.out.Mode == ModeHook {
 		change, err = p.crioHookFiles(before.hooksDirs)
 	} else {
-		change, err = p.crioHandler()
+		change, err = p.crioHandler(before)
 	}
 	if err != nil {
 		return err
@@ -94,7 +96,7 @@ func (p *planner) crio() error {
 	return nil
 }
 
-func (p *planner) crioHandler() (func(*editor) error, error) {
+func (p *planner) crioHandler(before *crioState) (func(*editor) error, error) {
 	shim, err := p.program("timens-runc", "--shim", p.Shim)
 	if err != nil {
 		return nil, err
@@ -107,18 +109,41 @@ func (p *planner) crioHandler() (func(*editor) error, error) {
 	if !p.SetDefault {
 		p.note("pods find the handler by a RuntimeClass with \"handler: %s\"", runtimeName)
 	}
-	p.out.Try = append(p.out.Try, "crictl runp --runtime "+runtimeName+" pod.json   # with \"annotations\": {\"io.timens.boottime\": \"=0\"}")
+	p.out.Try = append(p.out.Try, tryPod(!p.SetDefault))
+	handler := p.crioMembers(before, shim)
 	return func(e *editor) error {
 		if p.SetDefault {
 			if err := e.set(runtimeName, "crio", "runtime", "default_runtime"); err != nil {
 				return err
 			}
 		}
-		return e.own([]string{"crio", "runtime", "runtimes", runtimeName},
-			member{[]string{"runtime_path"}, shim},
-			member{[]string{"runtime_type"}, "oci"},
-			member{[]string{"runtime_root"}, crioRuntimeRoot})
+		return e.own([]string{"crio", "runtime", "runtimes", runtimeName}, handler...)
 	}, nil
+}
+
+// crioMembers is our handler: like the default one of this CRI-O, which says where
+// conmon is and what else pods may have, but with our program.
+func (p *planner) crioMembers(before *crioState, shim string) []member {
+	list := []member{{[]string{"runtime_path"}, shim}, {[]string{"runtime_type"}, "oci"}, {[]string{"runtime_root"}, crioRuntimeRoot}}
+	normal := table(before.runtimes, p.crioRuntime())
+	if kind, _ := normal["runtime_type"].(string); kind != "" && kind != "oci" {
+		return list
+	}
+	for _, key := range slices.Sorted(maps.Keys(normal)) {
+		items, isList := normal[key].([]any)
+		switch {
+		case slices.Contains([]string{"runtime_path", "runtime_type", "runtime_root", "runtime_config_path", "inherit_default_runtime"}, key):
+		case plain(normal[key]):
+			list = append(list, member{[]string{key}, normal[key]})
+		case isList:
+			list = append(list, member{[]string{key}, mergeList(nil, items)})
+		}
+	}
+	path, _ := normal["runtime_path"].(string)
+	if dir := filepath.Dir(path); path != "" && !slices.Contains([]string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}, dir) {
+		p.note("CRI-O runs %s; the shim looks in PATH: name that by the key runtimes of /etc/oci-timens/config.toml", path)
+	}
+	return list
 }
 
 func (p *planner) crioHookFiles(dirs []string) (func(*editor) error, error) {
@@ -132,9 +157,31 @@ func (p *planner) crioHookFiles(dirs []string) (func(*editor) error, error) {
 	if err := p.fs.put(crioHooks+"/"+poststartJSON, hookFile(hook, "poststart", p.AllContainers)); err != nil {
 		return nil, err
 	}
-	p.hookNote("runc")
-	p.out.Try = append(p.out.Try, "crictl runp pod.json   # with \"annotations\": {\"io.timens.boottime\": \"=0\"}")
+	p.hookNote(p.crioRuntime())
+	p.out.Try = append(p.out.Try, tryPod(false))
 	return func(e *editor) error {
 		return e.set(append(slices.DeleteFunc(slices.Clone(dirs), func(d string) bool { return d == crioHooks }), crioHooks), "crio", "runtime", "hooks_dir")
 	}, nil
+}
+
+// crioRuntime names CRI-O's own low-level runtime: crun since 1.31 (defaultRuntime,
+// pkg/config/config.go), runc before.
+func (p *planner) crioRuntime() string {
+	if c, err := p.crioRead(); err == nil && c.normal != "" && c.normal != runtimeName {
+		return c.normal
+	}
+	if p.version.atLeast(1, 31) {
+		return "crun"
+	}
+	return "runc"
+}
+
+// tryPod is a command that runs a pod, by the handler if it has to be named. Not by
+// --annotations: a value that begins with "=" is nothing for that.
+func tryPod(handler bool) string {
+	spec := ""
+	if handler {
+		spec = `, "spec": {"runtimeClassName": "` + runtimeName + `"}`
+	}
+	return `kubectl run try --rm -i --restart=Never --image=busybox --overrides='{"metadata": {"annotations": {"io.timens.boottime": "=0"}}` + spec + `}' -- uptime`
 }

@@ -91,7 +91,10 @@ var cases = []testCase{
 	{name: "containerd that is not there", options: Options{Engine: Containerd}},
 
 	{name: "crio", version: "crio version 1.35.6", files: map[string]string{"/etc/crio/crio.conf": "[crio.runtime]\ndefault_runtime = \"crun\"\n"}, options: Options{Engine: CRIO}},
-	{name: "crio as default", version: "crio version 1.35.6", options: Options{Engine: CRIO, AllContainers: true}},
+	{name: "crio as default", version: "crio version 1.35.6", files: map[string]string{
+		// The form of CRI-O's own packages.
+		"/etc/crio/crio.conf.d/10-crio.conf": "[crio.runtime]\ndefault_runtime = \"crun\"\n\n[crio.runtime.runtimes.crun]\nruntime_path = \"/usr/libexec/crio/crun\"\nruntime_root = \"/run/crun\"\nmonitor_path = \"/usr/libexec/crio/conmon\"\nallowed_annotations = [\n    \"io.containers.trace-syscall\",\n]\n",
+	}, options: Options{Engine: CRIO, AllContainers: true}},
 	{name: "crio hooks", version: "crio version 1.24.6", files: map[string]string{"/etc/crio/crio.conf.d/00-hooks": "[crio.runtime]\nhooks_dir = [\"/opt/hooks\"]\n"},
 		options: Options{Engine: CRIO, Mode: ModeHook}},
 }

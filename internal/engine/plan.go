@@ -106,6 +106,8 @@ func (p *planner) best() (mode, why string) {
 		return ModeRuntime, "it needs no device to be named, and works on every kernel with time namespaces"
 	case p.Engine == Containerd:
 		return ModeRuntime, "the one way of containerd"
+	case p.Engine == CRIO && p.AllContainers:
+		return ModeRuntime, "the shim as default runtime reaches every pod, as hooks of --mode=hook would"
 	case p.Engine == CRIO:
 		return ModeRuntime, "it reaches only pods that name the handler; --mode=hook reaches all that have annotations"
 	}

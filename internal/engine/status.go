@@ -87,12 +87,18 @@ const hookProgram, shimProgram = "timens-hook", "timens-runc"
 // judge says what will work with a way.
 func (p *planner) judge(w Way, ptrace error) []Verdict {
 	if why := p.broken(w); why != "" {
+		if w.Mode == ModeHook || w.Mode == ModePrecreate {
+			why += fmt.Sprintf("; %s then leaves out every hook of that directory, and containers start with the host's clocks", p.Engine)
+		}
 		return []Verdict{{"init", false, why}}
 	}
 	name := "" // the one that the shim finds
 	if w.Mode == ModeHook || w.Mode == ModeCDI {
-		if name = "runc"; p.Engine == Podman {
+		switch name = "runc"; p.Engine {
+		case Podman:
 			name = p.podmanRuntime()
+		case CRIO:
+			name = p.crioRuntime()
 		}
 	}
 	r, err := p.h.LowLevel(name)

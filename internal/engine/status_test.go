@@ -38,6 +38,7 @@ func TestCheck(t *testing.T) {
 			"/etc/containers/containers.conf":                           "[engine]\nhooks_dir = [\"/usr/share/containers/oci/hooks.d\", \"/opt/pre\"]\n",
 			"/opt/pre/pre.json":                                         hookFile("/usr/bin/timens-hook", "precreate", false),
 			"/etc/docker/daemon.json":                                   nvidia,
+			"/usr/share/containers/oci/hooks.d/gone.json":               hookFile("/opt/timens-hook", "poststart", true),
 			"/etc/cdi/oci-timens.json":                                  cdiSpec("/usr/bin/timens-hook"),
 			"/etc/containerd/config.toml":                               handler,
 			"/etc/containerd/conf.d/50-not-imported.toml":               "[",
