@@ -3,6 +3,7 @@ package docker
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,7 +150,7 @@ func (c *container) checkInspect() {
 
 func (c *container) decode(into any, command ...string) {
 	c.h.t.Helper()
-	out := c.h.Run(command...)
+	out := c.h.Run(slices.Concat(c.h.as, command)...)
 	if err := json.Unmarshal([]byte(out), into); err != nil {
 		c.h.t.Fatalf("%s: %v in %s", strings.Join(command, " "), err, out)
 	}

@@ -9,7 +9,7 @@ import (
 
 // What the rows of the second table are about.
 const (
-	rowForms    = "create and start, --rm, --init, -t, --privileged, --pid=host, --network=container:…"
+	rowForms    = "create and start, pause, update, --rm, --init, -t, --privileged, --pid=host, --network=container:…"
 	rowHealth   = "health checks"
 	rowReload   = "SIGHUP is enough after --mode=runtime"
 	rowReloadC  = "--mode=cdi works without a restart"
@@ -35,6 +35,7 @@ var features = &table{
 
 // eachEngine runs a test for both kinds of daemon, and keeps what came of it.
 func eachEngine(t *testing.T, feature string, f func(h *host) string) {
+	t.Parallel()
 	for _, e := range []engine{docker26, moby2} {
 		t.Run(e.short, func(t *testing.T) {
 			t.Parallel()
@@ -87,6 +88,10 @@ func forms(h *host, mode string) {
 	h.docker(append(append([]string{"create", "--name", c.name}, asked(mode)...), image)...)
 	c.begin("start", c.name)
 	c.checkAsked()
+	c.checkExec()
+	h.docker("pause", c.name)
+	h.docker("update", "--memory=64m", "--memory-swap=64m", c.name)
+	h.docker("unpause", c.name)
 	c.checkExec()
 
 	// It shares the network, and has clocks of its own.
@@ -144,8 +149,14 @@ func TestSetDefault(t *testing.T) {
 		h.run("plain").checkHost()
 		h.configure("--remove")
 		same()
-		h.reload()
+		// Not a reload: a runtime that has gone from the file stays known after
+		// that (daemon/reload_unix.go, moby v26.1.5).
+		h.restart()
 		h.run("after", "--annotation", zeroBoottime).checkHost()
+		// Docker keeps with each container the runtime that it was made with.
+		if out := h.Fail("docker", "restart", c.name); !strings.Contains(out, "unknown or invalid runtime name: timens") {
+			h.t.Errorf("docker restart: %s", out)
+		}
 		return ""
 	})
 }

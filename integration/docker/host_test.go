@@ -3,6 +3,7 @@ package docker
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,12 +60,15 @@ type host struct {
 	t      testing.TB
 	engine engine
 	low    lowlevel
+	// as is put before the commands of a user with a daemon of their own.
+	as []string
 	// what runs, nil when it does not
 	dockerd, containerd *machine.Daemon
 }
 
 const (
 	image      = "localhost/probe:latest"
+	imageFile  = "/image.tar"
 	daemonJSON = "/etc/docker/daemon.json"
 	cdiSpec    = "/etc/cdi/oci-timens.json"
 )
@@ -90,7 +94,7 @@ func newHost(t testing.TB, e engine, low lowlevel) *host {
 		h.Write("/etc/oci-timens/config.d/crun.toml", "runtimes = [\"crun\"]\n", 0o644)
 		h.Write(daemonJSON, crunJSON, 0o644)
 	}
-	h.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
+	h.Copy(machine.Image(t, image), imageFile, 0o644)
 	return h
 }
 
@@ -104,7 +108,11 @@ const crunJSON = `{
 // start starts the daemon, waits until it answers, and lets it have the image.
 func (h *host) start() {
 	h.t.Helper()
-	args := []string{"dockerd", "--userland-proxy=false", "--iptables=false", "--ip6tables=false", "--bridge=none"}
+	program := "dockerd"
+	if h.as != nil {
+		program = rootlessScript
+	}
+	args := []string{program, "--userland-proxy=false", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"}
 	if h.engine.containerd != "" {
 		const socket = "/run/containerd/containerd.sock"
 		if h.containerd == nil {
@@ -113,9 +121,9 @@ func (h *host) start() {
 		}
 		args = append(args, "--containerd="+socket)
 	}
-	h.dockerd = h.Start(args...)
-	h.dockerd.Await(func() error { _, err := h.Try("docker", "version"); return err })
-	h.docker("load", "-q", "-i", "/root/image.tar")
+	h.dockerd = h.Start(slices.Concat(h.as, args)...)
+	h.dockerd.Await(func() error { _, err := h.Try(slices.Concat(h.as, []string{"docker", "ps"})...); return err })
+	h.docker("load", "-q", "-i", imageFile)
 }
 
 func (h *host) stop() {
@@ -148,19 +156,21 @@ func (h *host) reload() {
 
 func (h *host) docker(args ...string) string {
 	h.t.Helper()
-	return h.Run(append([]string{"docker"}, args...)...)
+	return h.Run(slices.Concat(h.as, []string{"docker"}, args)...)
 }
 
 // configure runs timensctl configure docker.
 func (h *host) configure(args ...string) string {
 	h.t.Helper()
-	return h.Run(append([]string{"timensctl", "configure", "docker"}, args...)...)
+	return h.Run(slices.Concat(h.as, []string{"timensctl", "configure", "docker"}, args)...)
 }
 
 // remember returns a check that all files are as they are now.
 func (h *host) remember() (same func()) {
 	h.t.Helper()
-	files := func() machine.Files { return h.Snapshot("/etc", "/var/lib/oci-timens", "/usr/lib/docker") }
+	files := func() machine.Files {
+		return h.Snapshot("/etc", "/var/lib/oci-timens", home+"/.config", home+"/.local")
+	}
 	before := files()
 	return func() { h.t.Helper(); files().Same(h.t, before) }
 }

@@ -68,6 +68,7 @@ func asked(mode string) []string {
 
 // TestLifecycle sets a daemon up, runs containers, and takes it out again.
 func TestLifecycle(t *testing.T) {
+	t.Parallel()
 	each(func(e engine, low lowlevel, mode string) {
 		t.Run(strings.Join([]string{e.short, mode, low.name}, "-"), func(t *testing.T) {
 			t.Parallel()
@@ -81,6 +82,7 @@ func TestLifecycle(t *testing.T) {
 			} else if !e.cdi {
 				h.restart()
 			}
+			checkSays(h, mode)
 			cell(colPlain, func() string { return plain(h, mode) })
 			var c *container
 			cell(colInit, func() (text string) { c, text = shifted(h, mode); return text })
@@ -169,4 +171,24 @@ func refused(h *host, mode string) string {
 	}
 	h.docker("rm", "bad")
 	return text
+}
+
+// checkSays has timensctl check foretell what is seen afterwards. Of a CDI device
+// it cannot know with which of the daemon's runtimes it will be used: it takes
+// runc.
+func checkSays(h *host, mode string) {
+	h.t.Helper()
+	if mode == modeCDI && h.low == crun {
+		return
+	}
+	_, docker, _ := strings.Cut(h.Run("timensctl", "check"), "\ndocker")
+	want := "✗ exec: "
+	if h.low.exec {
+		want = "✓ exec: "
+	}
+	for _, want := range []string{want, "✓ init: "} {
+		if !strings.Contains(docker, "\n  "+want) {
+			h.t.Errorf("timensctl check says: docker%s\nwant %s", docker, want)
+		}
+	}
 }
