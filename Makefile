@@ -95,7 +95,7 @@ vet:
 .PHONY: unit
 unit: ## tests without containers
 	$(GO) test $(RACE) ./...
-	$(GO) test -tags timens_testpoints ./timens
+	$(GO) test -tags timens_testpoints ./timens ./internal/pod
 
 .PHONY: integration
 integration: $(RUNC) ## tests with real runtimes, as root; dist/matrix.md shows what works
