@@ -75,6 +75,9 @@ type engine struct {
 	stack  stack
 	daemon *machine.Daemon
 	cri    *cri.Client
+
+	args     []string // of containerd
+	packaged string   // Debian's own configuration
 }
 
 // newEngine puts containerd, a low-level runtime and this project's programs into
@@ -90,6 +93,9 @@ func newEngine(t *testing.T, s stack) *engine {
 		for _, p := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} {
 			e.m.Copy(machine.Tool(t, "containerd-"+s.version+"/"+p), "/usr/local/bin/"+p, 0o755)
 		}
+	}
+	if s.version == "1.7.24" {
+		e.packaged = e.m.Run("cat", mainConfig)
 	}
 	e.m.Run("rm", "-rf", "/etc/containerd")
 	e.m.Run("mkdir", "-p", "/etc/containerd", "/etc/oci-timens/config.d")
@@ -129,7 +135,7 @@ func (e *engine) writeConfig() {
 // start starts containerd, and again after it was stopped.
 func (e *engine) start() {
 	e.t.Helper()
-	e.daemon = e.m.Start("containerd")
+	e.daemon = e.m.Start(append([]string{"containerd"}, e.args...)...)
 	e.daemon.Await(func() error {
 		ctx, cancel := context.WithTimeout(e.t.Context(), time.Second)
 		defer cancel()

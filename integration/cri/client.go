@@ -3,6 +3,7 @@ package cri
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -39,15 +40,23 @@ func (c *Client) Version(ctx context.Context) (name, version string, err error) 
 	return r.GetRuntimeName(), r.GetRuntimeVersion(), err
 }
 
-// Handlers lists the engine's runtime handlers, without the default's second
-// name "". Engines from before Kubernetes 1.30 list none.
+// Handlers lists the engine's runtime handlers, sorted, without the default's second
+// name "". An engine from before Kubernetes 1.30 tells them only with its whole
+// configuration, in words of its own: those of containerd are understood.
 func (c *Client) Handlers(ctx context.Context) (names []string, err error) {
-	r, err := c.runtime.Status(ctx, &runtime.StatusRequest{})
+	r, err := c.runtime.Status(ctx, &runtime.StatusRequest{Verbose: true})
+	if err != nil {
+		return nil, err
+	}
 	for _, h := range r.GetRuntimeHandlers() {
 		if h.GetName() != "" {
 			names = append(names, h.GetName())
 		}
 	}
+	if names == nil {
+		names, err = handlersOf(r.GetInfo())
+	}
+	slices.Sort(names)
 	return names, err
 }
 

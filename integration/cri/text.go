@@ -3,6 +3,8 @@ package cri
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +18,19 @@ func pidOf(info map[string]string) (int, error) {
 		return 0, fmt.Errorf("no pid in the status %q", info["info"])
 	}
 	return v.PID, nil
+}
+
+// handlersOf reads the "config" of a verbose status, as containerd writes it.
+func handlersOf(info map[string]string) ([]string, error) {
+	var v struct {
+		Containerd struct {
+			Runtimes map[string]any `json:"runtimes"`
+		} `json:"containerd"`
+	}
+	if err := json.Unmarshal([]byte(info["config"]), &v); err != nil {
+		return nil, fmt.Errorf("the configuration in the status: %w", err)
+	}
+	return slices.Collect(maps.Keys(v.Containerd.Runtimes)), nil
 }
 
 // Output is what a container wrote to its standard output, from the text of its log: lines
