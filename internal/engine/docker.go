@@ -104,12 +104,16 @@ func (p *planner) dockerDevice(conf string, old bool) error {
 	if err != nil {
 		return err
 	}
-	if !enable && !p.Rootless && (data == nil || !strings.Contains(string(data), "cdi")) {
+	if !enable && (!p.Rootless || p.dockerUserDir()) && (data == nil || !strings.Contains(string(data), "cdi")) {
 		p.out.Restart = "Nothing needs to be restarted: Docker reads CDI files at each start of a container."
 		return nil
 	}
 	return p.fs.edit(conf, formatJSON, "", func(e *editor) error { return p.dockerEnable(e, enable, dir) })
 }
+
+// dockerUserDir reports whether a rootless dockerd reads the user's own CDI files by
+// itself (daemon/command/daemon.go in moby: docker-v29.2.0 does, v29.1.0 does not).
+func (p *planner) dockerUserDir() bool { return p.version.atLeast(29, 2) }
 
 // dockerEnable makes dockerd read CDI files, and those of the user.
 func (p *planner) dockerEnable(e *editor, enable bool, dir string) error {
@@ -129,7 +133,7 @@ func (p *planner) dockerEnable(e *editor, enable bool, dir string) error {
 		return err
 	case found && !strings.Contains(dirs, `"`+dir+`"`):
 		return fmt.Errorf("%s: \"cdi-spec-dirs\" is %s, without %q: add it there", e.name, dirs, dir)
-	case !found && p.Rootless:
+	case !found && p.Rootless && !p.dockerUserDir():
 		return e.set([]string{"/etc/cdi", "/var/run/cdi", dir}, "cdi-spec-dirs")
 	}
 	return nil

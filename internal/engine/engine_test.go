@@ -74,6 +74,7 @@ var cases = []testCase{
 		options: Options{Engine: Docker, Mode: ModeCDI}},
 	{name: "docker device, rootless", version: "Docker version unknown-version, build unknown-commit",
 		options: Options{Engine: Docker, Mode: ModeCDI, Rootless: true}},
+	{name: "docker device, rootless, that reads the user's", version: "Docker version 29.2.0, build x", options: Options{Engine: Docker, Mode: ModeCDI, Rootless: true}},
 	{name: "docker of another build", version: "Docker version 2.0.0-beta.24, build x", files: map[string]string{"/etc/docker/daemon.json": "{\"debug\": true}\n"},
 		options: Options{Engine: Docker, Mode: ModeCDI}},
 
