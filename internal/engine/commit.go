@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -201,9 +200,5 @@ func (h *Host) missing(path string) (dirs []string) {
 
 // save writes a record.
 func (c *commit) save(path string, r *record) error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return c.write(path, append(data, '\n'), 0o600)
+	return c.write(path, []byte(indentJSON(r)), 0o600)
 }

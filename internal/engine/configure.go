@@ -20,6 +20,9 @@ func Configure(h *Host, o Options) (*Result, error) {
 	if o.Rootless && h.UID == 0 {
 		return nil, errors.New("--rootless is about the engine of an ordinary user: run it as that user, not as root")
 	}
+	if o.Rootless && (!filepath.IsAbs(h.ConfigHome) || !filepath.IsAbs(h.StateHome)) {
+		return nil, errors.New("--rootless: HOME is not set, so that this user's configuration cannot be found: set it")
+	}
 	if o.Config != "" {
 		var err error
 		if o.Config, err = filepath.Abs(o.Config); err != nil {

@@ -62,6 +62,8 @@ var cases = []testCase{
 		options: Options{Engine: Podman, Mode: ModeHook, Config: "/srv/containers.conf"}},
 	{name: "podman, shim in another file", version: "podman version 5.4.2", files: map[string]string{"/srv/containers.conf": containersConf + "runtime = \"crun\"\n[network]\n"},
 		options: Options{Engine: Podman, Config: "/srv/containers.conf", SetDefault: true}},
+	{name: "podman that does not answer", version: noAnswer, options: Options{Engine: Podman, Mode: ModeRuntime}},
+	{name: "podman of the future", version: "podman version 7.1.0-dev", options: Options{Engine: Podman, Mode: ModeRuntime}},
 	{name: "podman that is not there", options: Options{Engine: Podman}},
 
 	{name: "docker", version: "Docker version 26.1.5+dfsg1, build a72d7cd", options: Options{Engine: Docker}},

@@ -168,8 +168,11 @@ const versionTimeout = 5 * time.Second
 // programs are who tells an engine's version, best first.
 var programs = map[string][]string{Podman: {"podman"}, Docker: {"dockerd", "docker"}, Containerd: {"containerd"}, CRIO: {"crio"}}
 
+// noAnswer is of a program that is there and fails.
+const noAnswer = "?"
+
 // askVersion runs ENGINE --version. Not everybody has the directories of daemons in
-// PATH. A program that is there and does not answer has an unknown version: "?".
+// PATH.
 func askVersion(engine string) string {
 	for _, p := range programs[engine] {
 		path, err := exec.LookPath(p)
@@ -190,7 +193,7 @@ func askVersion(engine string) string {
 			line, _, _ := strings.Cut(string(out), "\n")
 			return line
 		}
-		return "?"
+		return noAnswer
 	}
 	return ""
 }

@@ -23,6 +23,9 @@ var assumed = map[string]string{
 	CRIO:       "CRI-O 1.24 or later",
 }
 
+// unknownFrom are the first versions of which nothing was known when this was written.
+var unknownFrom = map[string][2]int{Podman: {6, 0}, Docker: {30, 0}, Containerd: {2, 5}, CRIO: {1, 37}}
+
 func (p *planner) plan() error {
 	line := p.h.Ask(p.Engine)
 	p.version = parseVersion(line)
@@ -32,9 +35,16 @@ func (p *planner) plan() error {
 		p.note("%s was not found on this machine: this is written for %s, and takes effect once it is installed", p.Engine, assumed[p.Engine])
 	case !p.version.known():
 		p.out.Version = "of unknown version"
-		p.note("%s does not tell its version (%q): %s is assumed", p.Engine, line, assumed[p.Engine])
+		says := fmt.Sprintf("says %q to --version", line)
+		if line == noAnswer {
+			says = "does not answer to --version"
+		}
+		p.note("%s %s: %s is assumed", p.Engine, says, assumed[p.Engine])
 	default:
 		p.out.Version = p.version.text
+		if u := unknownFrom[p.Engine]; p.version.atLeast(u[0], u[1]) {
+			p.note("%s %s is newer than any that is known here: what holds before %d.%d is assumed", p.Engine, p.version.text, u[0], u[1])
+		}
 	}
 	if err := p.h.Kernel.TimeNamespaces; err != nil {
 		p.note("this kernel cannot give containers their clocks, which then are refused: %v", err)

@@ -83,6 +83,8 @@ func TestRefuse(t *testing.T) {
 		}, `/etc/docker/daemon.json: not a regular file of at most 16777216 bytes`},
 		{"rootless root", testCase{options: Options{Engine: Podman, Rootless: true}}, func(_ *testing.T, h *Host) { h.UID = 0 },
 			`--rootless is about the engine of an ordinary user: run it as that user, not as root`},
+		{"no home", testCase{options: Options{Engine: Podman, Rootless: true}}, func(_ *testing.T, h *Host) { h.ConfigHome = ".config" },
+			`--rootless: HOME is not set, so that this user's configuration cannot be found: set it`},
 		{"damaged record", testCase{files: file("/var/lib/oci-timens/configure/podman.json", "{"), options: Options{Engine: Podman, Remove: true}}, nil,
 			`/var/lib/oci-timens/configure/podman.json, which says what was there before, is damaged: unexpected end of JSON input; restore the files of the engine by hand and remove it`},
 		{"record of another version", testCase{files: file("/var/lib/oci-timens/configure/podman.json", `{"format": 2}`), options: Options{Engine: Podman}}, nil,
