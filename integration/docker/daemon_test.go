@@ -142,6 +142,33 @@ func TestTimeNamespacesOff(t *testing.T) {
 	}
 }
 
+// TestPoststart takes the hook for exec out of the device: only a daemon that gives
+// each container a time namespace can do without it.
+func TestPoststart(t *testing.T) {
+	t.Parallel()
+	for _, e := range []engine{docker26, moby2} {
+		t.Run(e.short, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t, e, runc)
+			h.setUp(modeCDI)
+			text, err := os.ReadFile(h.Path(cdiSpec))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Write(cdiSpec, strings.ReplaceAll(string(text), `"poststart"`, `"createRuntime"`), 0o644)
+			c := h.run("shifted", asked(modeCDI)...)
+			c.checkAsked()
+			want := machine.Clocks{}
+			if e.timeNamespaces {
+				want = c.init
+			}
+			if got := c.exec(); !got.Near(want) {
+				t.Errorf("exec sees clocks ahead by %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
 // TestMany starts containers as fast as it goes, and looks for what they leave.
 func TestMany(t *testing.T) {
 	eachEngine(t, rowMany, func(h *host) string {

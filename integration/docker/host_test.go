@@ -71,6 +71,7 @@ const (
 	imageFile  = "/image.tar"
 	daemonJSON = "/etc/docker/daemon.json"
 	cdiSpec    = "/etc/cdi/oci-timens.json"
+	logFile    = "/var/log/oci-timens.log"
 )
 
 // newHost makes a machine with our programs in it, and no daemon running. The
@@ -91,7 +92,7 @@ func newHost(t testing.TB, e engine, low lowlevel) *host {
 		h.Copy(machine.Tool(t, low.tool), low.path, 0o755)
 	}
 	if low == crun {
-		h.Write("/etc/oci-timens/config.d/crun.toml", "runtimes = [\"crun\"]\n", 0o644)
+		h.Write("/etc/oci-timens/config.d/crun.toml", "runtimes = [\"crun\"]\nlog-file = \""+logFile+"\"\n", 0o644)
 		h.Write(daemonJSON, crunJSON, 0o644)
 	}
 	h.Copy(machine.Image(t, image), imageFile, 0o644)

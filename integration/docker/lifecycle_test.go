@@ -47,7 +47,9 @@ func each(f func(e engine, low lowlevel, mode string)) {
 	for _, e := range []engine{docker26, moby2, moby2c2} {
 		for _, mode := range []string{modeRuntime, modeCDI} {
 			for _, low := range []lowlevel{runc1, runc, crun} {
-				f(e, low, mode)
+				if e != moby2c2 || low == runc {
+					f(e, low, mode)
+				}
 			}
 		}
 	}
@@ -164,7 +166,10 @@ func refused(h *host, mode string) string {
 	want, text := whyBad, ""
 	if h.low == crun && mode == modeCDI {
 		// crun 1.21, src/libcrun/container.c: it keeps what hooks write to itself.
-		want, text = "error executing hook `/usr/libexec/oci/hooks.d/timens-hook` (exit code: 1)", "refused; the reason is in log-file alone"
+		if log := h.Run("cat", logFile); !strings.Contains(log, strings.ReplaceAll(whyBad, `"`, `\"`)) {
+			h.t.Errorf("%s holds %s\nwant %s", logFile, log, whyBad)
+		}
+		want, text = "error executing hook `/usr/libexec/oci/hooks.d/timens-hook` (exit code: 1)", "refused; why is in log-file alone"
 	}
 	if !strings.Contains(out, want) || !strings.Contains(state, want) || !strings.HasPrefix(state, "created 128 ") {
 		h.t.Errorf("docker run: %s\nstate: %s\nwant %s", out, state, want)
