@@ -110,7 +110,7 @@ func expectHost(t *testing.T, whose string, r probe.Report) {
 // expectInspect checks what timensctl inspect and podman inspect say of a container.
 func (s *stand) expectInspect(t *testing.T, container string, want machine.Clocks) {
 	t.Helper()
-	id := s.podman(t, "inspect", "--format", "{{.Id}}", container)
+	id, noted, _ := strings.Cut(s.podman(t, "inspect", "--format={{.Id}} {{json .Config.Annotations}}", container), " ")
 	type clock struct{ Secs, Nanosecs int64 }
 	var view struct {
 		Container string
@@ -127,7 +127,7 @@ func (s *stand) expectInspect(t *testing.T, container string, want machine.Clock
 	expectNear(t, "timensctl inspect", machine.Clocks{Monotonic: is(view.Offsets.Monotonic), Boottime: is(view.Offsets.Boottime)}, want)
 
 	var annotations map[string]string
-	unmarshal(t, s.podman(t, "inspect", "--format", "{{json .Config.Annotations}}", container), &annotations)
+	unmarshal(t, noted, &annotations)
 	for key, value := range asked {
 		if annotations[key] != value {
 			t.Errorf("podman inspect: annotation %q is %q, want %q", key, annotations[key], value)

@@ -32,7 +32,7 @@ func TestSetDefault(t *testing.T) {
 				began := time.Now()
 				expectAsked(t, s.once(t, annotate(asked)...), began)
 				expectHost(t, "a container without annotations", s.once(t))
-				(&cell{stand: s}).build(t)
+				s.buildImage(t)
 				s.configure(t, "--remove")
 				s.files().Same(t, before)
 				expectHost(t, "a container after the removal", s.once(t, annotate(asked)...))
@@ -56,7 +56,7 @@ func TestAllContainers(t *testing.T) {
 					s.setup(r.runtimes[0], "[defaults]\nmonotonic = \"+36h\"\nboottime = \"=0\"\n")
 					before := s.files()
 					s.configure(t, "--mode", mode, "--all-containers")
-					s.testAllContainers(t)
+					s.testAllContainers(t, mode)
 					s.configure(t, "--remove")
 					s.files().Same(t, before)
 					expectHost(t, "a container after the removal", s.once(t))
@@ -66,7 +66,7 @@ func TestAllContainers(t *testing.T) {
 	}
 }
 
-func (s *stand) testAllContainers(t *testing.T) {
+func (s *stand) testAllContainers(t *testing.T, mode string) {
 	began := time.Now()
 	s.podman(t, "run", "--detach", "--name=c", image)
 	clocks := expectAsked(t, s.report(t, "c", 1), began)
@@ -83,17 +83,15 @@ func (s *stand) testAllContainers(t *testing.T) {
 	s.podman(t, "run", "--detach", "--pod=p", "--name=two", image)
 	expectNear(t, "the second container of a pod", machine.Ahead(t, s.report(t, "two", 1)), clocks)
 	s.podman(t, "pod", "rm", "--force", "--time=0", "p")
-	s.buildsAnything(t)
-}
 
-// buildsAnything builds an image where the steps may have any clocks.
-func (s *stand) buildsAnything(t *testing.T) {
-	t.Helper()
-	dir := s.home + "/build"
-	s.run(t, "mkdir", "-p", dir)
-	s.Write(dir+"/Containerfile", "FROM "+image+"\nRUN /probe now >/built\n", 0o644)
-	s.podman(t, "build", "--quiet", "--tag=built", dir)
-	s.run(t, "rm", "-r", dir)
+	// podman build reads its own hooks directories, of root alone.
+	s.buildImage(t)
+	step := machine.Report(t, s.podman(t, "run", "--rm", "--entrypoint=/bin/sh", "built", "-c", "cat /built"))
+	want := machine.Clocks{}
+	if mode == "runtime" || mode == "hook" && s.user == "root" {
+		want.Monotonic = offset
+	}
+	expectNear(t, "a step of a build", machine.Clocks{Monotonic: machine.Ahead(t, step).Monotonic}, want)
 }
 
 // TestBeside sets podman up where somebody else has, in the file that is named.
@@ -128,4 +126,68 @@ future_key = {a = 1}
 		s.configure(t, remove...)
 		s.files().Same(t, before)
 	}
+}
+
+// TestImageAnnotations shows where an image's annotations are its containers'.
+func TestImageAnnotations(t *testing.T) {
+	for i, r := range releases {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t, r, "root")
+			s.configure(t)
+			s.Write("/build/Containerfile", "FROM "+image+"\nRUN true\n", 0o644)
+			s.podman(t, with([]string{"build", "--quiet", "--tag=annotated"}, annotate(asked), []string{"/build"})...)
+			began := time.Now()
+			report := machine.Report(t, s.podman(t, "run", "--rm", "annotated", "now"))
+			if i == 0 {
+				expectAsked(t, report, began)
+			} else {
+				expectHost(t, "a container of an annotated image", report)
+			}
+		})
+	}
+}
+
+// TestRootForAll sets podman up as root, which holds for users as well, and then as
+// a user, too: the hook is not run twice.
+func TestRootForAll(t *testing.T) {
+	for _, r := range releases {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t, r, "rootless")
+			s.setup(r.runtimes[0], "")
+			s.run0(t, "timensctl", "configure", "podman")
+			began := time.Now()
+			expectAsked(t, s.once(t, annotate(asked)...), began)
+			s.configure(t)
+			s.podman(t, with([]string{"run", "--detach", "--name=c"}, annotate(asked), []string{image})...)
+			expectAsked(t, s.report(t, "c", 1), began)
+			config := s.run(t, "cat", s.podman(t, "inspect", "--format={{.OCIConfigPath}}", "c"))
+			if n := strings.Count(config, `"/usr/libexec/oci/hooks.d/timens-hook"`); n != 2 {
+				t.Errorf("config.json names the hook %d times, want once for each of two stages", n)
+			}
+			// Where it was made for all, a user who removes his own has that.
+			s.configure(t, "--remove")
+			began = time.Now()
+			expectAsked(t, s.once(t, annotate(asked)...), began)
+		})
+	}
+}
+
+// TestRuntimeGone tells of containers that name the runtime which is taken away.
+func TestRuntimeGone(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, releases[1], "root")
+	s.setup(s.runtimes[0], "")
+	s.configure(t, "--mode=runtime")
+	s.podman(t, "run", "--detach", "--runtime=timens", "--name=c", image)
+	if said := s.configure(t, "--remove"); !strings.Contains(said, `containers that were made with the runtime "timens" cannot be started any more`) {
+		t.Errorf("configure --remove said\n%s", said)
+	}
+	if said := s.podmanFails(t, "exec", "c", "/probe", "now"); !strings.Contains(said, "runtime timens is missing") {
+		t.Errorf("podman exec said %q", said)
+	}
+	s.configure(t, "--mode=runtime")
+	s.exec(t, "c")
+	s.podman(t, "rm", "--force", "--time=0", "c")
 }

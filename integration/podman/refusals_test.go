@@ -11,14 +11,13 @@ func (c *cell) refusals(t *testing.T) (limit string) {
 	c.setup(c.lowLevel, "[policy]\nmax-offset = \"10d\"\n")
 	defer c.setup(c.lowLevel, "")
 	for _, tt := range []struct{ how, key, value, want string }{
-		{"--rm", "io.timens.boottime", "+1x", `annotation "io.timens.boottime": "+1x": unknown unit "x" (units are d h m s ms us ns) at position 3`},
-		{"--rm", "io.timens.realtime", "+1h", `annotation "io.timens.realtime" is unknown`},
-		{"--rm", "io.timens.monotonic", "-400d", `annotation "io.timens.monotonic": "-400d": offset -400d would set CLOCK_MONOTONIC to `},
-		{"--rm", "io.timens.monotonic", "+11d", `annotation "io.timens.monotonic": "+11d" is denied by the configuration of this host: the offset +11d is above policy.max-offset +10d`},
+		{"--tty=false", "io.timens.boottime", "+1x", `annotation "io.timens.boottime": "+1x": unknown unit "x" (units are d h m s ms us ns) at position 3`},
+		{"--tty=false", "io.timens.realtime", "+1h", `annotation "io.timens.realtime" is unknown`},
+		{"--tty=false", "io.timens.monotonic", "-400d", `annotation "io.timens.monotonic": "-400d": offset -400d would set CLOCK_MONOTONIC to `},
+		{"--tty=false", "io.timens.monotonic", "+11d", `annotation "io.timens.monotonic": "+11d" is denied by the configuration of this host: the offset +11d is above policy.max-offset +10d`},
 		{"--detach", "io.timens.boottime", "bad", `annotation "io.timens.boottime": "bad": 'b' where a digit is needed at position 1`},
 	} {
-		limit = c.expectSaid(t, tt.want, "run", "--name=refused", tt.how, "--annotation="+tt.key+"="+tt.value, image, "now")
-		c.do(t, "rm", "--force", "--ignore", "refused")
+		limit = c.expectSaid(t, tt.want, "run", "--rm", tt.how, "--annotation="+tt.key+"="+tt.value, image, "now")
 	}
 	c.do(t, "create", "--name=refused", "--annotation=io.timens.boottime=", image)
 	limit = c.expectSaid(t, `annotation "io.timens.boottime"`, "start", "refused")
