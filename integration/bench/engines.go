@@ -10,7 +10,7 @@ import (
 )
 
 // engines are those of which is measured what it costs to have them set up.
-var engines = map[string]func(*bench) error{"podman": (*bench).podman}
+var engines = map[string]func(*bench) error{"containerd": (*bench).containerd, "podman": (*bench).podman}
 
 // engine measures what one of them costs.
 func (b *bench) engine(name string) (err error) {

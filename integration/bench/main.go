@@ -34,7 +34,7 @@ func main() {
 	flag.StringVar(&b.bin, "bin", "../bin", "where timens-hook and timens-runc are")
 	flag.StringVar(&b.runc, "runc", "../.tools/runc-1.5.2", "the low-level runtime")
 	flag.IntVar(&b.runs, "runs", 200, "rounds")
-	engine := flag.String("engine", "", "measure instead what it costs to have this engine set up: podman")
+	engine := flag.String("engine", "", "measure instead what it costs to have this engine set up: containerd or podman")
 	flag.Parse()
 	for _, path := range []*string{&b.bin, &b.runc} {
 		abs, err := filepath.Abs(*path)
