@@ -60,11 +60,11 @@ func outerUID(uidMap string, uid int) (outer int, mapped bool) {
 	return -1, mapped
 }
 
-// openFolder opens the first folder that only this user can write to.
-func openFolder(folders []string, mkdir func(string, fs.FileMode) error) (*os.Root, error) {
+// openFolder opens the first folder of a name that only this user can write to.
+func openFolder(folders []string, name string, mkdir func(string, fs.FileMode) error) (*os.Root, error) {
 	errs := []error{errors.New("there is no folder to keep them in")}
 	for _, dir := range folders {
-		root, err := tryFolder(dir, mkdir)
+		root, err := tryFolder(dir, name, mkdir)
 		if err == nil {
 			return root, nil
 		}
@@ -73,9 +73,9 @@ func openFolder(folders []string, mkdir func(string, fs.FileMode) error) (*os.Ro
 	return nil, errors.Join(errs...)
 }
 
-// tryFolder opens dir/pods, both of which it makes where they are not there.
-func tryFolder(dir string, mkdir func(string, fs.FileMode) error) (root *os.Root, err error) {
-	for _, path := range []string{dir, filepath.Join(dir, "pods")} {
+// tryFolder opens dir/name, both of which it makes where they are not there.
+func tryFolder(dir, name string, mkdir func(string, fs.FileMode) error) (root *os.Root, err error) {
+	for _, path := range []string{dir, filepath.Join(dir, name)} {
 		if root != nil {
 			root.Close()
 		}

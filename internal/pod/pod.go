@@ -52,12 +52,17 @@ func with(m Member, a plan.Ask, decide func(plan.Ask) (plan.Plan, error), open f
 		return plan.Plan{}, err
 	}
 	a.Pod.Sandbox = s.Offsets
+	return withKept(record{m.ID, s.PID, s.StartTicks}, a, decide, open)
+}
+
+// withKept decides with what the pod has kept, and keeps what was resolved.
+func withKept(r record, a plan.Ask, decide func(plan.Ask) (plan.Plan, error), open func(record) (*state, error)) (plan.Plan, error) {
 	if !a.NeedsKept() {
 		return decide(a)
 	}
-	st, err := open(record{m.ID, s.PID, s.StartTicks})
+	st, err := open(r)
 	if err != nil {
-		return plan.Plan{}, fmt.Errorf("the clocks that pod %s shares: %w", m.ID, err)
+		return plan.Plan{}, fmt.Errorf("the clocks that pod %s shares: %w", r.id, err)
 	}
 	defer st.close()
 	a.Pod.Kept = st.kept
@@ -66,7 +71,7 @@ func with(m Member, a plan.Ask, decide func(plan.Ask) (plan.Plan, error), open f
 		return p, err
 	}
 	if err := st.keep(p.Resolved); err != nil {
-		return plan.Plan{}, fmt.Errorf("the clocks that pod %s shares: %w", m.ID, err)
+		return plan.Plan{}, fmt.Errorf("the clocks that pod %s shares: %w", r.id, err)
 	}
 	return p, nil
 }

@@ -15,13 +15,29 @@ import (
 
 // record names the record of a pod: by its ID, and by the process that is its sandbox,
 // with which it ends. A pod that is restarted keeps its ID, and gets another sandbox.
+// Without a pid it is one that ends when somebody is told so: see [DecideByID].
 type record struct {
 	id    string
 	pid   int
 	start uint64 // timens.Sandbox.StartTicks
 }
 
-func (r record) name() string { return fmt.Sprintf("%s.%d.%d", r.id, r.pid, r.start) }
+func (r record) name() string {
+	if r.pid == 0 {
+		return r.id
+	}
+	return fmt.Sprintf("%s.%d.%d", r.id, r.pid, r.start)
+}
+
+// folder keeps the two kinds apart, as each is removed in another way.
+func (r record) folder() string {
+	if r.pid == 0 {
+		return byID
+	}
+	return "pods"
+}
+
+const byID = "pods-by-id"
 
 func parseName(name string) (r record, ok bool) {
 	rest, start, ok1 := cutLast(name)

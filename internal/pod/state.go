@@ -28,6 +28,7 @@ type state struct {
 	name string   // of the pod's file
 	kept map[plan.Reading]timens.Offset
 	look bool // change nothing
+	told bool // somebody is told when pods end, and removes their records
 }
 
 // open makes the folder where it is not there, waits for its lock and reads the
@@ -48,11 +49,11 @@ func look(r record) (*state, error) {
 }
 
 func openIn(folders []string, r record, mkdir func(string, fs.FileMode) error) (*state, error) {
-	root, err := openFolder(folders, mkdir)
+	root, err := openFolder(folders, r.folder(), mkdir)
 	if err != nil {
 		return nil, err
 	}
-	s := &state{root: root, name: r.name()}
+	s := &state{root: root, name: r.name(), told: r.pid == 0}
 	if s.lock, err = root.Open("."); err == nil {
 		err = lock(s.lock)
 	}
@@ -151,7 +152,7 @@ func (s *state) keep(list []plan.Resolved) error {
 		err = s.root.Rename(tmp, s.name)
 	}
 	step("pod kept")
-	if err == nil && fresh {
+	if err == nil && fresh && !s.told {
 		s.prune()
 	}
 	return err
