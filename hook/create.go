@@ -43,7 +43,7 @@ func createRuntime(a *asked) error {
 			return err
 		}
 	}
-	ask := plan.Ask{Request: a.request, Annotations: a.annotations, Config: a.config, Host: host}
+	ask := plan.Ask{Request: a.request, Annotations: a.annotations, Config: a.config, Host: host, Granted: a.granted}
 	decided, err := decide(a, p, ask, init)
 	if err != nil {
 		return err

@@ -22,12 +22,13 @@ import (
 )
 
 // Usage is the text for --help.
-const Usage = `usage: timens-hook [createRuntime|poststart] < state.json
+const Usage = `usage: timens-hook [createRuntime|poststart [CLOCK=OFFSET...]] < state.json
        timens-hook precreate < config.json > edited.json
 
 An OCI runtime hook that gives a container its own CLOCK_MONOTONIC and
 CLOCK_BOOTTIME, as its annotations io.timens.monotonic and io.timens.boottime
 ask. The stage is createRuntime if none is named. precreate is a stage of podman.
+Arguments such as monotonic=+36h, which timens-nri adds, count instead of annotations.
 `
 
 const stages = "createRuntime, poststart or precreate"
@@ -43,16 +44,16 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 	var id string
 	var err error
 	switch {
-	case len(args) > 1:
+	case len(args) > 1 && stage != "createRuntime" && stage != "poststart":
 		err = fmt.Errorf("unexpected argument %q: want one stage, "+stages, args[1])
 	case stage == "--help" || stage == "-h":
 		io.WriteString(stdout, Usage)
 	case stage == "--version" || stage == "-v":
 		fmt.Fprintln(stdout, "timens-hook", version)
 	case stage == "createRuntime":
-		id, err = run(stdin, createRuntime)
+		id, err = run(stdin, given(args), createRuntime)
 	case stage == "poststart":
-		id, err = run(stdin, poststart)
+		id, err = run(stdin, given(args), poststart)
 	case stage == "precreate":
 		err = precreate(stdin, stdout)
 	default:
@@ -95,12 +96,25 @@ type asked struct {
 	annotations map[string]string
 	request     spec.Request
 	config      *config.Config
+	granted     bool // see plan.Ask.Granted
 	log         *logrus.Entry
+}
+
+// given are the arguments behind the stage.
+func given(args []string) []string { return args[min(1, len(args)):] }
+
+// ask is what the container asks for: by its annotations, or as it was settled before.
+func ask(settled []string, annotations map[string]string) (r spec.Request, d config.Defaults, err error) {
+	if len(settled) > 0 {
+		return plan.ParseSettled(settled)
+	}
+	r, err = spec.ParseAnnotations(annotations)
+	return r, d, err
 }
 
 // run reads the state and calls f, unless there is nothing to do. It returns the
 // ID of the container, as far as that is known.
-func run(stdin io.Reader, f func(*asked) error) (id string, err error) {
+func run(stdin io.Reader, settled []string, f func(*asked) error) (id string, err error) {
 	state, err := spec.ReadState(stdin)
 	if err != nil {
 		return "", err
@@ -115,13 +129,16 @@ func run(stdin io.Reader, f func(*asked) error) (id string, err error) {
 	if err != nil {
 		return state.ID, err
 	}
-	request, err := spec.ParseAnnotations(annotations)
+	request, defaults, err := ask(settled, annotations)
 	if err != nil {
 		return state.ID, err
 	}
 	cfg, err := config.Load()
 	if err != nil {
 		return state.ID, err
+	}
+	if len(settled) > 0 {
+		cfg.Defaults = defaults
 	}
 	if plan.Nothing(request, cfg) {
 		return state.ID, nil
@@ -131,5 +148,5 @@ func run(stdin io.Reader, f func(*asked) error) (id string, err error) {
 	for _, note := range request.Notes {
 		log.Warn(note)
 	}
-	return state.ID, f(&asked{state, annotations, request, cfg, log})
+	return state.ID, f(&asked{state, annotations, request, cfg, len(settled) > 0, log})
 }

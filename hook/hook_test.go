@@ -23,7 +23,10 @@ func TestMainRefuses(t *testing.T) {
 		want  string
 	}{
 		"unknown stage":    {[]string{"prestart"}, "", `unknown stage "prestart": want createRuntime, poststart or precreate`},
-		"two arguments":    {[]string{"createRuntime", "x"}, "", `unexpected argument "x": want one stage, createRuntime, poststart or precreate`},
+		"two arguments":    {[]string{"precreate", "x"}, "", `unexpected argument "x": want one stage, createRuntime, poststart or precreate`},
+		"no offset":        {[]string{"createRuntime", "x"}, state(self, "creating", "", bundle), `argument "x": want CLOCK=OFFSET`},
+		"a bad offset":     {[]string{"poststart", "boottime==0"}, state(self, "creating", `"io.timens.monotonic":"bad"`, bundle), `argument "boottime==0": `},
+		"settled":          {[]string{"createRuntime", "boottime=+1h"}, state(self, "creating", `"io.timens.monotonic":"bad"`, bundle), "is no container init that waits for this hook"},
 		"no state":         {nil, "", "container state: "},
 		"no JSON":          {nil, "{", "container state: "},
 		"huge state":       {nil, `{"id":"` + strings.Repeat("x", 2<<20) + `"}`, "container state: larger than 1048576 bytes"},

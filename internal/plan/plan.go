@@ -63,6 +63,9 @@ type Ask struct {
 	Config      *config.Config
 	Host        timens.Host
 	Pod         *Pod // nil for a container that shares its clocks with nobody
+	// Granted says that the rules on who may ask have been applied by somebody who
+	// knows more of the container's pod than Annotations tell.
+	Granted bool
 }
 
 // Nothing reports whether nothing has to be done, which can be known before any

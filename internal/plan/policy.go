@@ -73,7 +73,7 @@ func (w wish) first() spec.Asked {
 
 // allowed checks everything that does not depend on the offsets.
 func (a Ask) allowed(w wish) error {
-	if !w.isDefault {
+	if !w.isDefault && !a.Granted {
 		if reason := mayNotAsk(a.Config.Policy, a.Annotations); reason != "" {
 			f := w.first()
 			return &DeniedError{f.Source, f.Value, reason}
