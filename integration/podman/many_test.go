@@ -108,7 +108,7 @@ func (s *stand) everything(t *testing.T) map[string]bool {
 	for line := range strings.Lines(string(mounts)) {
 		all["mount "+line] = true
 	}
-	for _, dir := range []string{"/sys/fs/cgroup", "/run", "/tmp", "/var/tmp", "/var/lib", "/etc", "/home"} {
+	for _, dir := range []string{"/sys/fs/cgroup", "/run", "/tmp", "/var/lib/containers", "/var/lib/oci-timens", "/etc/containers", "/home/timens"} {
 		err := filepath.WalkDir(s.Path(dir), func(name string, d fs.DirEntry, err error) error {
 			if err == nil && (d.IsDir() || dir != "/sys/fs/cgroup") {
 				all["file "+strings.TrimPrefix(name, s.Path("/"))] = true

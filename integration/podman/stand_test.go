@@ -79,15 +79,17 @@ infra_image = "` + image + `"
 type stand struct {
 	*machine.Machine
 	release
-	user string
-	home string
-	as   []string // what makes a command the user's
+	below bool // its files are those of the machine below
+	user  string
+	home  string
+	as    []string // what makes a command the user's
 }
 
 func newStand(t *testing.T, r release, user string) *stand {
 	t.Helper()
 	archive := machine.Image(t, image)
-	s := &stand{Machine: machine.New(t, r.tree(t)), release: r, user: user}
+	tree := r.tree(t)
+	s := &stand{Machine: machine.New(t, tree), release: r, below: tree == "/", user: user}
 	if _, err := s.Try("podman", "--version"); err != nil {
 		testenv.Lacks(t, "podman", err)
 	}
@@ -210,10 +212,15 @@ func (s *stand) configure(t *testing.T, args ...string) string {
 // podmanOwn is what podman itself leaves, below its user's home or the root.
 var podmanOwn = []string{".local/share/containers", ".cache", ".config/cni", "/etc/cni/net.d", "/etc/containers/networks"}
 
-// files is what configuring and its removal may have touched.
+// files is what configuring and its removal may have touched. Elsewhere in /etc the
+// machine below may be changed while a test runs: a tree of its own is not.
 func (s *stand) files() machine.Files {
-	files := s.Snapshot("/etc", "/usr/share/containers", "/usr/libexec", "/usr/local/etc", "/var/lib/oci-timens", "/home",
-		"/root/.config/containers", "/root/.local/state")
+	etc := []string{"/etc"}
+	if s.below {
+		etc = []string{"/etc/containers", "/etc/oci-timens", "/etc/cni", "/etc/cdi"}
+	}
+	files := s.Snapshot(append(etc, "/usr/share/containers", "/usr/libexec/oci", "/var/lib/oci-timens", "/home/timens",
+		"/root/.config/containers", "/root/.local/state")...)
 	for name := range files {
 		for _, own := range podmanOwn {
 			if !filepath.IsAbs(own) {
