@@ -9,7 +9,7 @@ import (
 
 // What the rows of the second table are about.
 const (
-	rowForms    = "create and start, pause, update, --rm, --init, -t, --privileged, --pid=host, --network=container:…"
+	rowForms    = "create and start, pause, update, --rm, --init, -t, --privileged, --pid=host, --network=container:…, --restart=always"
 	rowHealth   = "health checks"
 	rowReload   = "SIGHUP is enough after --mode=runtime"
 	rowReloadC  = "--mode=cdi works without a restart"
@@ -62,6 +62,9 @@ func TestForms(t *testing.T) {
 		h.configure("--mode", modeRuntime)
 		h.reload()
 		forms(h, modeRuntime)
+		if !h.engine.cdi {
+			return "yes, but --restart=always with --mode=cdi"
+		}
 		return ""
 	})
 }
@@ -99,6 +102,29 @@ func forms(h *host, mode string) {
 	sharing.checkHost()
 	sharing.checkExec()
 	h.remove(sharing)
+	h.remove(c)
+
+	always(h, mode)
+}
+
+// always has a container that the daemon starts when it is started itself. Before
+// 28.2 it does so before it knows CDI: github.com/moby/moby/commit/8e57a019dc.
+func always(h *host, mode string) {
+	h.t.Helper()
+	c := h.run("always", append(asked(mode), "--restart=always")...)
+	from := bootNow()
+	h.restart()
+	if mode == modeCDI && !h.engine.cdi {
+		if got := h.docker("inspect", "-f", "{{.State.Status}}", c.name); got != "exited" {
+			h.t.Errorf("%s, with a device that the daemon does not know yet, is %s", c.name, got)
+		}
+		c.begin("start", c.name)
+	} else {
+		c.begin("ps")
+		c.from = from
+	}
+	c.checkAsked()
+	c.checkExec()
 	h.remove(c)
 }
 

@@ -79,6 +79,13 @@ func TestFilesRefused(t *testing.T) {
 		}
 		same()
 	}
+	h.Write(daemonJSON, existing, 0o644)
+	h.Run("mount", "--bind", "-o", "ro", "/etc/docker", "/etc/docker")
+	same := h.remember()
+	if out := h.Fail("timensctl", "configure", "docker"); !strings.Contains(out, "nothing is changed: "+daemonJSON+" cannot be written: read-only file system") {
+		t.Errorf("a file system that is only read: %s", out)
+	}
+	same()
 	if out := h.Fail("timensctl", "configure", "docker", "--mode=hook"); !strings.Contains(out, "docker") || !strings.Contains(out, "hook") {
 		t.Errorf("--mode=hook: %s", out)
 	}

@@ -42,15 +42,19 @@ func (tb *table) set(row, column, text string) {
 // for nothing, or that it failed, whether or not it comes back.
 func (tb *table) cell(t testing.TB, row, column string, step func() string) {
 	t.Helper()
-	failed := t.Failed()
-	tb.set(row, column, "**fails**")
-	text := cmp.Or(step(), "yes")
-	if t.Failed() == failed {
+	failed, text := t.Failed(), "**fails**"
+	defer func() {
+		if t.Skipped() {
+			text = notRun
+		}
 		tb.set(row, column, text)
+	}()
+	said := cmp.Or(step(), "yes")
+	if t.Failed() == failed {
+		text = said
+		return
 	}
-	if t.Failed() && !failed {
-		t.Logf("the above is about: %s: %s", strings.ReplaceAll(row, "|", ", "), column)
-	}
+	t.Logf("the above is about: %s: %s", strings.ReplaceAll(row, "|", ", "), column)
 }
 
 func (tb *table) markdown() string {
