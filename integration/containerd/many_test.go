@@ -89,6 +89,18 @@ func TestRestart(t *testing.T) {
 			agree(t, "exec", e.exec(t, o), want)
 			agree(t, "sandbox", e.sandbox(t, p), want)
 			agree(t, "a container that is new", machine.Ahead(t, e.container(t, p, &cri.Container{Name: "b"})), want)
+
+			// Without the handler what runs goes on, and ends as ever.
+			e.m.Run("timensctl", "configure", "containerd", "--remove")
+			e.restart()
+			agree(t, "init without the handler", e.clocks(t, before), want)
+			const gone = `no runtime for "timens" is configured`
+			says(t, e.cri.CreateContainer(t.Context(), p, &cri.Container{Name: "c", Image: image}), gone)
+			if _, err := e.cri.ExecSync(t.Context(), o, "/probe"); s.version == "1.7.24" {
+				agree(t, "exec without the handler", e.exec(t, o), want)
+			} else {
+				says(t, err, gone)
+			}
 		})
 	}
 }

@@ -26,6 +26,7 @@ func TestEngine(t *testing.T) {
 			e.writeConfig()
 			before := e.m.Snapshot(configured...)
 			e.m.Run("timensctl", "configure", "containerd")
+			e.checkTells(t)
 			e.start()
 			e.warmUp(t)
 			empty := e.traces(t)
@@ -39,6 +40,22 @@ func TestEngine(t *testing.T) {
 			e.see(t, byCRI, sawGone, func(t *testing.T) { e.checkEmpty(t, empty) })
 			e.see(t, byCRI, sawRemove, func(t *testing.T) { e.testRemove(t, before) })
 		})
+	}
+}
+
+// checkTells reads what timensctl check says of the engine.
+func (e *engine) checkTells(t *testing.T) {
+	t.Helper()
+	exec := "✓ exec: it joins the container's time namespace"
+	if e.stack.joinless() {
+		exec = "✗ exec: runc 1.1.15+ds1 cannot join a time namespace: what is run by exec sees the host's clocks"
+	}
+	said := e.m.Run("timensctl", "check")
+	_, said, _ = strings.Cut(said, "\n"+e.stack.engine()) // a build number may follow
+	for _, want := range []string{": runtime timens, by " + mainConfig + "\n", "✓ init: ", exec, "✓ pods: one set of clocks for each pod"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("check does not say %q: %s", want, said)
+		}
 	}
 }
 
@@ -140,55 +157,6 @@ func (e *engine) testKeys(t *testing.T) {
 			agree(t, "a", machine.Ahead(t, e.container(t, p, o)), want)
 			e.checkExec(t, o, want)
 		}
-	})
-}
-
-// testCtr does the same with ctr, which knows no pods, and needs no setup.
-func (e *engine) testCtr(t *testing.T) {
-	const id = "by-ctr"
-	ctr := func(t *testing.T, args ...string) string { return e.run(t, append([]string{"ctr"}, args...)...) }
-	ends := func(t *testing.T) { ctr(t, "task", "rm", "--force", id) }
-	log := "/root/by-ctr.log"
-	report := func(t *testing.T) probe.Report {
-		for range 500 {
-			if text, err := os.ReadFile(e.m.Path(log)); err == nil && strings.HasSuffix(string(text), "}\n") {
-				return machine.Report(t, string(text))
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		t.Fatal("the container has not reported")
-		return probe.Report{}
-	}
-	exec := func(t *testing.T, name string) machine.Clocks {
-		return machine.Ahead(t, machine.Report(t, ctr(t, "task", "exec", "--exec-id", name, id, "/probe")))
-	}
-	var want machine.Clocks
-	e.see(t, byCtr, sawInit, func(t *testing.T) {
-		ctr(t, "run", "--detach", "--log-uri", "file://"+log, "--runc-binary", shim,
-			"--annotation", "io.timens.boottime==0", "--annotation", "io.timens.monotonic=-1m0.25s", image, id)
-		r := report(t)
-		want = machine.Ahead(t, r)
-		agree(t, "init", want, machine.Clocks{Monotonic: -60250 * time.Millisecond, Boottime: want.Boottime})
-		young(t, r)
-	})
-	e.see(t, byCtr, sawExec, func(t *testing.T) { e.execAgrees(t, exec(t, "first"), want); e.tellJoins(t) })
-	e.see(t, byCtr, sawInspect, func(t *testing.T) { agree(t, "inspect", e.inspect(t, id), want) })
-	e.see(t, byCtr, sawRestart, func(t *testing.T) {
-		ends(t)
-		e.run(t, "rm", log)
-		ctr(t, "task", "start", "--detach", "--log-uri", "file://"+log, id)
-		r := report(t)
-		again := machine.Ahead(t, r)
-		young(t, r)
-		if again.Boottime >= want.Boottime {
-			t.Errorf("a clock that begins at zero is ahead by %v after a restart, and was by %v before", again.Boottime, want.Boottime)
-		}
-		agree(t, "init", again, machine.Clocks{Monotonic: want.Monotonic, Boottime: again.Boottime})
-		e.execAgrees(t, exec(t, "second"), again)
-		agree(t, "inspect", e.inspect(t, id), again)
-		ends(t)
-		ctr(t, "container", "rm", id)
-		e.run(t, "rm", log)
 	})
 }
 

@@ -60,13 +60,13 @@ func (c *Client) Handlers(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// Pod is what a sandbox is made of. It shares the network of the node, so that
-// the engine needs no CNI plugin.
+// Pod is what a sandbox is made of.
 type Pod struct {
 	Name, Namespace, UID string
 	Handler              string // runtime handler; "" for the engine's default
 	Annotations          map[string]string
 	LogDir               string // where its containers' output goes, if anywhere
+	OwnNetwork           bool   // made by CNI plugins; else the node's, which takes none
 	HostPID              bool   // its containers share the node's processes
 	SharedPID            bool   // its containers share one PID namespace
 
@@ -74,7 +74,10 @@ type Pod struct {
 }
 
 func (p *Pod) config() *runtime.PodSandboxConfig {
-	pid := runtime.NamespaceMode_CONTAINER
+	network, pid := runtime.NamespaceMode_NODE, runtime.NamespaceMode_CONTAINER
+	if p.OwnNetwork {
+		network = runtime.NamespaceMode_POD
+	}
 	switch {
 	case p.HostPID:
 		pid = runtime.NamespaceMode_NODE
@@ -86,7 +89,7 @@ func (p *Pod) config() *runtime.PodSandboxConfig {
 		LogDirectory: p.LogDir,
 		Annotations:  p.Annotations,
 		Linux: &runtime.LinuxPodSandboxConfig{SecurityContext: &runtime.LinuxSandboxSecurityContext{
-			NamespaceOptions: &runtime.NamespaceOption{Network: runtime.NamespaceMode_NODE, Pid: pid},
+			NamespaceOptions: &runtime.NamespaceOption{Network: network, Pid: pid},
 		}},
 	}
 }
