@@ -15,6 +15,7 @@ NFPM := .tools/nfpm-2.45.0
 # Real engines for their tests. A change of the packages is a new number.
 CONTAINERD := .tools/containerd-2.4.2
 MOBY       := .tools/moby-2.0.0-beta.24
+ROOTLESSKIT := .tools/rootlesskit-2.0.2
 DEBIAN13   := .tools/debian13-1
 DEBIAN13_PACKAGES := podman crun runc docker.io docker-cli docker-compose containerd \
                      ca-certificates uidmap iproute2 procps
@@ -109,7 +110,7 @@ matrix: integration engines ## the tests with real runtimes and engines, and wha
 .PHONY: engines $(ENGINES:%=test-%)
 engines: $(ENGINES:%=test-%) ## tests with real engines, as root: test-podman test-docker test-containerd
 test-podman: engine-deps $(DEBIAN13)
-test-docker: engine-deps $(DEBIAN13) $(MOBY)
+test-docker: engine-deps $(DEBIAN13) $(MOBY) $(CONTAINERD) $(ROOTLESSKIT)
 test-containerd: engine-deps $(DEBIAN13) $(CONTAINERD)
 $(ENGINES:%=test-%): test-%: deps
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
@@ -158,6 +159,12 @@ $(CONTAINERD):
 $(MOBY):
 	GOBIN=$(CURDIR)/$@.new $(GO) install -trimpath -ldflags "-s -w" \
 		github.com/moby/moby/v2/cmd/dockerd@v$(@:.tools/moby-%=%)
+	mv $@.new $@
+
+$(ROOTLESSKIT):
+	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-s -w" \
+		github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit@v$(@:.tools/rootlesskit-%=%) \
+		github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit-docker-proxy@v$(@:.tools/rootlesskit-%=%)
 	mv $@.new $@
 
 $(DEBIAN12):
