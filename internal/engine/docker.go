@@ -1,17 +1,60 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 )
 
-// Docker's versions: --annotation and CDI devices came with 25.0; up to 28.1 CDI has to
-// be enabled by the key features.cdi (cmd/dockerd/daemon.go in moby v25.0.0 to v28.1.0,
-// and cdiEnabled in v28.2.0).
+// Docker's versions: --annotation came with 24.0 (API 1.43, docker/cli pull request
+// 4156), CDI devices with 25.0; up to 28.1 CDI has to be enabled by the key features.cdi
+// (cmd/dockerd/daemon.go in moby v25.0.0 to v28.1.0, and cdiEnabled in v28.2.0).
 var (
-	dockerAnnotations = [2]int{25, 0}
+	dockerAnnotations = [2]int{24, 0}
+	dockerDevices     = [2]int{25, 0}
 	dockerCDI         = [2]int{28, 2}
 )
+
+// dockerConf is what matters here of daemon.json.
+type dockerConf struct {
+	Runtimes map[string]struct {
+		Path string `json:"path"`
+	} `json:"runtimes"`
+	Default  string          `json:"default-runtime"`
+	Features map[string]bool `json:"features"`
+	Dirs     []string        `json:"cdi-spec-dirs"`
+}
+
+func (p *planner) dockerRead() (c dockerConf, err error) {
+	data, err := p.fs.read(p.dockerFile())
+	if err != nil {
+		return c, err
+	}
+	d, err := parseJSON(p.dockerFile(), data)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(d.bytes(), &c); err != nil {
+		return c, fmt.Errorf("%s: %w", p.dockerFile(), err)
+	}
+	return c, nil
+}
+
+// dockerRuntimePath names the low-level runtime of containers that name none, which is
+// runc unless daemon.json has another one; "" is what the shim finds.
+func (p *planner) dockerRuntimePath() string {
+	c, err := p.dockerRead()
+	if err != nil || c.Default == "" {
+		return "runc"
+	}
+	switch path := c.Runtimes[c.Default].Path; {
+	case isOurs(path, shimProgram):
+		return ""
+	case path != "":
+		return path
+	}
+	return c.Default
+}
 
 func (p *planner) dockerFile() string {
 	switch {
@@ -27,10 +70,10 @@ func (p *planner) docker() error {
 	conf := p.dockerFile()
 	old := p.version.before(dockerAnnotations[0], dockerAnnotations[1])
 	if old {
-		p.note("Docker %s has no --annotation (25 is the first): what its containers get is [defaults] in /etc/oci-timens/config.toml, with --all-containers or --runtime %s", p.version.text, runtimeName)
+		p.note("Docker %s has no --annotation (24 is the first): what its containers get is [defaults] in /etc/oci-timens/config.toml, with --all-containers or --runtime %s", p.version.text, runtimeName)
 	}
 	if p.out.Mode == ModeCDI {
-		return p.dockerDevice(conf, old)
+		return p.dockerDevice(conf)
 	}
 	shim, err := p.program("timens-runc", "--shim", p.Shim)
 	if err != nil {
@@ -82,8 +125,8 @@ func (p *planner) dockerRuntime(e *editor, shim string) error {
 	return nil
 }
 
-func (p *planner) dockerDevice(conf string, old bool) error {
-	if old {
+func (p *planner) dockerDevice(conf string) error {
+	if p.version.before(dockerDevices[0], dockerDevices[1]) {
 		return fmt.Errorf("docker %s knows no CDI devices, 25 is the first that does: use --mode=runtime", p.version.text)
 	}
 	hook, err := p.program("timens-hook", "--hook", p.Hook)
@@ -97,7 +140,7 @@ func (p *planner) dockerDevice(conf string, old bool) error {
 	if err := p.fs.put(dir+"/"+cdiFile, cdiSpec(hook)); err != nil {
 		return err
 	}
-	p.hookNote("runc")
+	p.hookNote(p.dockerRuntimePath())
 	p.out.Try = append(p.out.Try, fmt.Sprintf("docker run --rm --device %s=%s --annotation io.timens.boottime==0 busybox uptime", cdiKind, cdiDevice))
 	enable := !p.version.atLeast(dockerCDI[0], dockerCDI[1])
 	data, err := p.fs.read(conf)

@@ -110,8 +110,8 @@ func (p *planner) best() (mode, why string) {
 	switch {
 	case p.SetDefault:
 		return ModeRuntime, "the one with a default runtime to set"
-	case p.Engine == Docker && p.version.before(25, 0):
-		return ModeRuntime, "Docker before 25 has neither CDI devices nor annotations"
+	case p.Engine == Docker && p.version.before(dockerDevices[0], dockerDevices[1]):
+		return ModeRuntime, "Docker before 25 has no CDI devices"
 	case p.Engine == Docker:
 		return ModeRuntime, "it needs no device to be named, and works on every kernel with time namespaces"
 	case p.Engine == Containerd:

@@ -99,6 +99,8 @@ func (p *planner) judge(w Way, ptrace error) []Verdict {
 			name = p.podmanRuntime()
 		case CRIO:
 			name = p.crioRuntime()
+		case Docker:
+			name = p.dockerRuntimePath()
 		}
 	}
 	r, err := p.h.LowLevel(name)
@@ -171,7 +173,7 @@ func (p *planner) offsets(w Way) Verdict {
 	case w.lacks != "":
 		v.Works, v.Why = false, w.lacks
 	case p.Engine == Docker && p.version.before(dockerAnnotations[0], dockerAnnotations[1]):
-		v.Works, v.Why = false, fmt.Sprintf("docker %s has no --annotation, 25 is the first that has: there is only [defaults] in config.toml, for %s", p.version.text, who)
+		v.Works, v.Why = false, fmt.Sprintf("docker %s has no --annotation, 24 is the first that has: there is only [defaults] in config.toml, for %s", p.version.text, who)
 	case w.All:
 		v.Why = fmt.Sprintf("of annotations, else of [defaults] in config.toml, for %s", who)
 	default:

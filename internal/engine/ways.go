@@ -55,24 +55,9 @@ func (p *planner) podmanWays(s *Status) ([]Way, error) {
 
 func (p *planner) dockerWays() (ways []Way, err error) {
 	conf := p.dockerFile()
-	data, err := p.fs.read(conf)
+	c, err := p.dockerRead()
 	if err != nil {
 		return nil, err
-	}
-	var c struct {
-		Runtimes map[string]struct {
-			Path string `json:"path"`
-		} `json:"runtimes"`
-		Default  string          `json:"default-runtime"`
-		Features map[string]bool `json:"features"`
-		Dirs     []string        `json:"cdi-spec-dirs"`
-	}
-	d, err := parseJSON(conf, data)
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(d.bytes(), &c); err != nil {
-		return nil, fmt.Errorf("%s: %w", conf, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Runtimes)) {
 		if path := c.Runtimes[name].Path; isOurs(path, shimProgram) {
