@@ -15,7 +15,7 @@ type Sandbox struct {
 	// StartTicks is when it started, as in Task: together with the PID it names the
 	// process, until the machine stops.
 	StartTicks uint64
-	// Offsets are those of the time namespace that it is in.
+	// Offsets are those of the time namespace that it is in, or is about to enter.
 	Offsets Offsets
 }
 
@@ -70,7 +70,10 @@ func readSandbox(pid int, file string, member *Process) (s Sandbox, err error) {
 	return s, p.alive()
 }
 
-// ownOffsets are those of the namespace that the process is in.
+// ownOffsets are those of the namespace that the process is in, or enters next: an init
+// that has been given one is in it only when it runs its program, and engines go on
+// before that, as "runc start" returns when init has opened exec.fifo. A program that
+// makes a namespace for its children looks the same; that of a sandbox does not.
 func (p *Process) ownOffsets() (Offsets, error) {
 	theirs, err := p.Namespaces()
 	if err != nil {
@@ -80,6 +83,8 @@ func (p *Process) ownOffsets() (Offsets, error) {
 	switch {
 	case err != nil:
 		return Offsets{}, err
+	case theirs.Time != theirs.ForChildren && HaveExecSwitch() == nil:
+		return p.Offsets()
 	case theirs.Time == mine.Time:
 		return ownOffsets()
 	case theirs.Time.Initial():
