@@ -23,6 +23,7 @@ DEBIAN12   := .tools/debian12-1
 DEBIAN12_PACKAGES := podman crun runc containernetworking-plugins
 CHECKERS   := .tools/checkers-1
 CHECKERS_PACKAGES := man-db mandoc bash-completion zsh fish rpm qemu-user-static
+KUBERNETES := .tools/kubernetes-$(shell sed -n 's|^.*k8s.io/kubernetes v\([^ ]*\).*|\1|p' integration/k8s/tools/go.mod)
 ENGINES := podman docker containerd
 
 # Where "make install" puts things, and DESTDIR in front of that.
@@ -115,6 +116,17 @@ test-containerd: engine-deps $(DEBIAN13) $(CONTAINERD)
 $(ENGINES:%=test-%): test-%: deps
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
 
+.PHONY: test-k8s cluster
+test-k8s: k8s-deps ## tests in Kubernetes clusters, as root; dist/kubernetes.md shows what works
+	cd integration && $(GO) test -count=1 -timeout 20m -parallel 6 $(TESTFLAGS) ./k8s
+CLUSTER ?= RuntimeClass
+cluster: k8s-deps ## a Kubernetes cluster to try things in, as root, until Ctrl-C: CLUSTER=RuntimeClass
+	cd integration && $(GO) test -count=1 -timeout 0 -v -run '^TestServe$$' ./k8s -serve $(CLUSTER)
+
+.PHONY: k8s-deps
+k8s-deps: deps $(KUBERNETES) $(CONTAINERD) $(DEBIAN13)
+	sh integration/deps busybox-static containernetworking-plugins etcd-server
+
 .PHONY: test-install
 test-install: deps $(NFPM) $(DEBIAN12) $(DEBIAN13) $(CHECKERS) ## tests of make install, releases and packages, as root
 	cd integration && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./install
@@ -154,6 +166,13 @@ $(CONTAINERD):
 		github.com/containerd/containerd/v2/cmd/containerd@v$(@:.tools/containerd-%=%) \
 		github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v$(@:.tools/containerd-%=%) \
 		github.com/containerd/containerd/v2/cmd/ctr@v$(@:.tools/containerd-%=%)
+	mv $@.new $@
+
+$(KUBERNETES):
+	cd integration/k8s/tools && for program in kubelet kube-apiserver kubectl; do CGO_ENABLED=0 $(GO) build -trimpath \
+		-ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$(@:.tools/kubernetes-%=%) \
+			-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34" \
+		-o $(CURDIR)/$@.new/$$program k8s.io/kubernetes/cmd/$$program || exit 1; done
 	mv $@.new $@
 
 $(MOBY):

@@ -1,0 +1,37 @@
+package k8s
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"oci-timens/integration/machine"
+	"oci-timens/internal/testenv"
+)
+
+var (
+	serve = flag.String("serve", "", "start a cluster whose pods get clocks by this way, NRI or RuntimeClass, until interrupted")
+)
+
+func TestMain(m *testing.M) {
+	code := machine.Main(m)
+	if err := writeMatrix(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func lacks(t testing.TB, what string, reason any) { t.Helper(); testenv.Lacks(t, what, reason) }
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !so(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not so after a minute: %s", what)
+		}
+	}
+}
