@@ -154,13 +154,18 @@ func (p *parser) crun(value string) error {
 func ownKeys(a map[string]string) []string {
 	var keys []string
 	for k := range a {
-		rest, ok := strings.CutPrefix(k, strings.TrimSuffix(Prefix, "."))
-		if k == KeyCrun || ok && (rest == "" || rest[0] == '.' || rest[0] == '/') {
+		if IsOwnKey(k) {
 			keys = append(keys, k)
 		}
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// IsOwnKey reports whether an annotation is for us.
+func IsOwnKey(key string) bool {
+	rest, ok := strings.CutPrefix(key, strings.TrimSuffix(Prefix, "."))
+	return key == KeyCrun || ok && (rest == "" || rest[0] == '.' || rest[0] == '/')
 }
 
 func keyOf(c timens.Clock) string { return Prefix + c.String() }
