@@ -3,6 +3,7 @@ package containerd
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -114,14 +115,23 @@ func (e *engine) tellJoins(t *testing.T) {
 	}
 }
 
-// sandbox measures the clocks of a pod's sandbox.
+// sandbox measures the clocks of a pod's sandbox, once it runs its program: engines go on
+// a moment before that, and a time namespace may be entered only then.
 func (e *engine) sandbox(t *testing.T, p *cri.Pod) machine.Clocks {
 	t.Helper()
 	pid, err := e.cri.SandboxPID(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.clocks(t, pid)
+	exe := e.m.Path(fmt.Sprintf("/proc/%d/exe", pid))
+	for range 500 {
+		if program, _ := os.Readlink(exe); strings.HasSuffix(program, "/probe") {
+			return e.clocks(t, pid)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("process %d of the sandbox does not run the probe", pid)
+	return machine.Clocks{}
 }
 
 // inspect is what timensctl tells of a container.
