@@ -28,6 +28,9 @@ func Configure(h *Host, o Options) (*Result, error) {
 		if o.Config, err = filepath.Abs(o.Config); err != nil {
 			return nil, err
 		}
+		if err := h.checkDirs("--config", o.Config); err != nil {
+			return nil, err
+		}
 	}
 	dir := h.stateDir(o.Rootless)
 	if !o.DryRun {

@@ -78,6 +78,17 @@ func (h *Host) put(t *testing.T, name, text string, mode fs.FileMode) {
 	}
 }
 
+// give makes a directory another user's.
+func (h *Host) give(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	if err := os.Chown(h.real(dir), 4321, 4321); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (h *Host) text(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(h.real(name))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -72,6 +73,19 @@ func TestRefuse(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, `--shim "/usr/bin/timens-runc" is in the directory /usr/bin, where anybody could replace it: chmod o-w that`},
+		{"shim in somebody's directory", testCase{options: Options{Engine: Docker, Shim: "/srv/x/timens-runc"}}, func(t *testing.T, h *Host) {
+			h.put(t, "/srv/x/timens-runc", "", 0o755)
+			h.give(t, "/srv/x")
+		}, `--shim "/srv/x/timens-runc" is in the directory /srv/x of user 4321, who could replace it: use one of root's`},
+		{"configuration in somebody's directory", testCase{files: file("/srv/x/y/daemon.json", "{}"), options: Options{Engine: Docker, Config: "/srv/x/y/daemon.json"}}, func(t *testing.T, h *Host) {
+			h.give(t, "/srv/x")
+		}, `--config "/srv/x/y/daemon.json" is in the directory /srv/x of user 4321, who could replace it: use one of root's`},
+		{"link from a shared directory", testCase{options: Options{Engine: Docker, Config: "/srv/x/daemon.json"}}, func(t *testing.T, h *Host) {
+			h.put(t, "/srv/x/y", "", 0o644)
+			if err := errors.Join(os.Symlink("../../etc/daemon.json", h.real("/srv/x/daemon.json")), os.WriteFile(h.real("/etc/daemon.json"), nil, 0o600), os.Chmod(h.real("/srv/x"), 0o777)); err != nil {
+				t.Fatal(err)
+			}
+		}, `--config "/srv/x/daemon.json" is in the directory /srv/x, where anybody could replace it: chmod o-w that`},
 		{"link that leads nowhere", testCase{options: Options{Engine: Docker}}, func(t *testing.T, h *Host) {
 			h.put(t, "/etc/docker/x", "", 0o644)
 			if err := os.Symlink("gone", h.real("/etc/docker/daemon.json")); err != nil {

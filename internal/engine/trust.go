@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -34,34 +35,59 @@ func (h *Host) program(name, option, given string) (string, error) {
 	if err := h.checkOwner(option, path, info); err != nil {
 		return "", err
 	}
+	return path, h.checkDirs(option, path)
+}
+
+// checkDirs refuses a path that others could make lead elsewhere: by its name, or by
+// where links lead.
+func (h *Host) checkDirs(option, path string) error {
 	real, err := h.resolve(path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, p := range []string{path, real} {
 		for dir := filepath.Dir(p); ; dir = filepath.Dir(dir) {
-			info, err := os.Stat(h.real(dir))
-			if err != nil {
-				return "", fmt.Errorf("%s %q: %w", option, path, err)
-			}
-			// Not the group: /usr/local/bin belongs to root:staff on Debian.
-			if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-				return "", fmt.Errorf("%s %q is in the directory %s, where anybody could replace it: chmod o-w that", option, path, dir)
+			if err := h.checkDir(option, path, dir); err != nil {
+				return err
 			}
 			if dir == "/" {
 				break
 			}
 		}
 	}
-	return path, nil
+	return nil
+}
+
+func (h *Host) checkDir(option, path, dir string) error {
+	info, err := os.Stat(h.real(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // made by us
+	}
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", option, path, err)
+	}
+	// Not the group: /usr/local/bin belongs to root:staff on Debian.
+	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return fmt.Errorf("%s %q is in the directory %s, where anybody could replace it: chmod o-w that", option, path, dir)
+	}
+	if uid := owner(info); uid != 0 && uid != h.UID {
+		return fmt.Errorf("%s %q is in the directory %s of user %d, who could replace it: use one of root's", option, path, dir, uid)
+	}
+	return nil
 }
 
 func (h *Host) checkOwner(option, path string, info fs.FileInfo) error {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if ok && st.Uid != 0 && int(st.Uid) != h.UID {
-		return fmt.Errorf("%s %q belongs to user %d, who could change what the engine runs: chown it to root", option, path, st.Uid)
+	if uid := owner(info); uid != 0 && uid != h.UID {
+		return fmt.Errorf("%s %q belongs to user %d, who could change what the engine runs: chown it to root", option, path, uid)
 	}
 	return nil
+}
+
+func owner(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return 0
 }
 
 func unwrapPath(err error) error {
