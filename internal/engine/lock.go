@@ -69,7 +69,7 @@ func (l *lock) try() (again bool, err error) {
 		f.Close()
 		return false, err
 	}
-	l.made = strings.Fields(string(text))
+	l.made = strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' })
 	if len(made) > 0 {
 		l.made = made
 		if _, err := f.WriteString(strings.Join(made, "\n") + "\n"); err != nil {

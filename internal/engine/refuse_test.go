@@ -168,6 +168,19 @@ func TestLock(t *testing.T) {
 	}
 }
 
+// Where the record was is nothing left, whatever the folder is called.
+func TestLockFolder(t *testing.T) {
+	h := testCase{options: Options{Rootless: true}}.machine(t)
+	h.StateHome = "/home/u/my state"
+	before := h.snapshot(t)
+	o := Options{Engine: Podman, Rootless: true}
+	configure(t, h, o)
+	configure(t, h, remove(o))
+	if d := cmp.Diff(before, h.snapshot(t)); d != "" {
+		t.Errorf("left (-before +after):\n%s", d)
+	}
+}
+
 // A link is followed, and stays; mode and attributes of the file do, too.
 func TestLink(t *testing.T) {
 	h := testCase{version: "Docker version 28.2.2", files: map[string]string{"/srv/daemon.json": "{}"}}.machine(t)
