@@ -68,6 +68,9 @@ func (p *planner) containerdVersion(c *containerdFile) error {
 		c.Version = 2
 	case c.Version < 2:
 		return fmt.Errorf("%s is a configuration of version 1, as it has no key \"version\" that says otherwise: \"containerd config migrate\" prints it in a newer version; write that there and run this again. Docker alone needs only \"timensctl configure docker\"", c.path)
+	case c.hides != "":
+		return fmt.Errorf("%s, which %s imports, has a table of the CRI plugin, and containerd %s takes that in place of all that %s says of the plugin: edit that file, by --config %s",
+			c.hides, c.path, p.version.text, c.path, c.hides)
 	case c.Version > 4:
 		p.note("%s is of version %d: what holds of versions 3 and 4 is assumed", c.path, c.Version)
 	case p.version.before(2, 0) && c.Version > 2:
@@ -100,6 +103,8 @@ func (p *planner) containerdHandler(e *editor, c *containerdFile, shim string) e
 			return err
 		}
 	}
+	path, _ := table(c.runtime, c.normal, "options")["BinaryName"].(string)
+	p.lowLevelNote(path)
 	return e.own(append(slices.Clone(handlers), runtimeName), c.handler(shim)...)
 }
 

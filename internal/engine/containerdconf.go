@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 )
@@ -22,6 +23,7 @@ type containerdFile struct {
 	runtime map[string]any // handlers, those of imports among them
 	from    map[string]string
 	normal  string // default_runtime_name
+	hides   string // the imported file that counts alone, with containerd 1
 }
 
 func (p *planner) containerdRead() (*containerdFile, error) {
@@ -41,12 +43,7 @@ func (p *planner) containerdRead() (*containerdFile, error) {
 		if !filepath.IsAbs(pattern) {
 			pattern = filepath.Join(filepath.Dir(c.path), pattern)
 		}
-		if filepath.Base(pattern) != "*.toml" || strings.Contains(filepath.Dir(pattern), "*") {
-			continue
-		}
-		dir := filepath.Dir(pattern)
-		c.imports = append(c.imports, dir)
-		files, err := p.fs.dropIns(dir, ".toml")
+		files, err := p.containerdImport(c, pattern)
 		if err != nil {
 			return nil, err
 		}
@@ -60,9 +57,31 @@ func (p *planner) containerdRead() (*containerdFile, error) {
 				return nil, err
 			}
 			c.add(name, &imported)
+			if imported.Plugins[criV2] != nil && p.version.before(2, 0) {
+				c.hides = name
+			}
 		}
 	}
 	return c, nil
+}
+
+// containerdImport lists the files of an import, and notes a directory that drop-ins
+// can be put into.
+func (p *planner) containerdImport(c *containerdFile, pattern string) (files []string, err error) {
+	if dir := filepath.Dir(pattern); filepath.Base(pattern) == "*.toml" && !strings.Contains(dir, "*") {
+		c.imports = append(c.imports, dir)
+		return p.fs.dropIns(dir, ".toml")
+	}
+	found, err := filepath.Glob(p.h.real(pattern))
+	if err != nil {
+		return nil, fmt.Errorf("%s: imports %q: %w", c.path, pattern, err)
+	}
+	for _, real := range found {
+		if name := p.h.within(real); name != c.path {
+			files = append(files, name)
+		}
+	}
+	return files, nil
 }
 
 // add puts in what one file says.

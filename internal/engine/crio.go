@@ -2,7 +2,6 @@ package engine
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
 )
 
@@ -140,9 +139,7 @@ func (p *planner) crioMembers(before *crioState, shim string) []member {
 		}
 	}
 	path, _ := normal["runtime_path"].(string)
-	if dir := filepath.Dir(path); path != "" && !slices.Contains([]string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}, dir) {
-		p.note("CRI-O runs %s; the shim looks in PATH: name that by the key runtimes of /etc/oci-timens/config.toml", path)
-	}
+	p.lowLevelNote(path)
 	return list
 }
 

@@ -87,6 +87,10 @@ var cases = []testCase{
 		"/etc/containerd/config.toml": "version = 2\nimports = [\"conf.d/*.toml\"]\n" + strings.ReplaceAll(strings.TrimPrefix(containerdV3, "# of a kubeadm node\nversion = 3\nimports = [\"/etc/containerd/conf.d/*.toml\"]"),
 			criV3, criV2) + "\n\n[debug]\n  level = \"info\"\n  ",
 	}, options: Options{Engine: Containerd, AllContainers: true}},
+	{name: "containerd 1.7 with another runtime", version: "containerd github.com/containerd/containerd v1.7.24 x", files: map[string]string{
+		"/etc/containerd/config.toml": "version = 2\nimports = [\"/etc/containerd/debug.toml\"]\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\nBinaryName = \"/usr/bin/nvidia-container-runtime\"\n",
+		"/etc/containerd/debug.toml":  "version = 2\n[debug]\nlevel = \"info\"\n",
+	}, options: Options{Engine: Containerd}},
 	{name: "containerd 2 with imports", version: "containerd github.com/containerd/containerd/v2 v2.4.2 x", files: map[string]string{
 		"/etc/containerd/config.toml": containerdV3,
 	}, options: Options{Engine: Containerd, SetDefault: true}},

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"oci-timens/internal/plan"
 )
@@ -173,4 +175,18 @@ func execReason(r plan.Runtime) string {
 		return fmt.Sprintf("%v cannot join a time namespace: what is run by exec sees the host's clocks; runc 1.2.6 and later, and crun, can", r)
 	}
 	return ""
+}
+
+// lowLevelNote is about the low-level runtime that an engine's default handler names:
+// ours is run in its place, and finds another one by itself.
+func (p *planner) lowLevelNote(path string) {
+	if path == "" || isOurs(path, shimProgram) {
+		return
+	}
+	r, err := p.h.LowLevel("")
+	usual := []string{".", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}
+	if err == nil && r.Name == filepath.Base(path) && slices.Contains(usual, filepath.Dir(path)) {
+		return
+	}
+	p.note("the default handler of %s runs %s; the shim looks in PATH for runc and crun: name that by the key runtimes of /etc/oci-timens/config.toml", p.Engine, path)
 }

@@ -48,6 +48,10 @@ func TestRefuse(t *testing.T) {
 			`/etc/containerd/config.toml is a configuration of version 1, as it has no key "version" that says otherwise: "containerd config migrate" prints it in a newer version; write that there and run this again. Docker alone needs only "timensctl configure docker"`},
 		{"version 3 with containerd 1", testCase{version: "containerd x 1.7.24", files: file("/etc/containerd/config.toml", "version = 3\n"), options: Options{Engine: Containerd}}, nil,
 			`/etc/containerd/config.toml is of version 3, which containerd 1.7.24 does not read: 2 is the last that it does`},
+		{"hidden by an import", testCase{version: "containerd x 1.7.24", files: map[string]string{
+			"/etc/containerd/config.toml": "version = 2\nimports = [\"/etc/containerd/site-*.toml\"]\n", "/etc/containerd/site-1.toml": "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"x\"\n",
+		}, options: Options{Engine: Containerd}}, nil,
+			`/etc/containerd/site-1.toml, which /etc/containerd/config.toml imports, has a table of the CRI plugin, and containerd 1.7.24 takes that in place of all that /etc/containerd/config.toml says of the plugin: edit that file, by --config /etc/containerd/site-1.toml`},
 		{"inline tables", testCase{files: file("/etc/containerd/config.toml", "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\ncontainerd = {runtimes = {runc = {runtime_type = \"io.containerd.runc.v2\"}}}\n"), options: Options{Engine: Containerd}}, nil,
 			`/etc/containerd/config.toml: line 3: cannot be edited so that it sets plugins.io.containerd.grpc.v1.cri.containerd.runtimes.timens.runtime_type: write what is there as [tables], and not as inline tables or dotted keys`},
 		{"a handler of somebody else", testCase{files: file("/etc/containerd/config.toml", "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.timens]\nruntime_type = \"x\"\n"), options: Options{Engine: Containerd}}, nil,

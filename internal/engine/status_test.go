@@ -31,6 +31,10 @@ func TestCheck(t *testing.T) {
 			set: []Options{{Engine: Podman, SetDefault: true}, {Engine: Docker}, {Engine: CRIO, Mode: ModeHook, AllContainers: true}}},
 		{name: "old versions and kernel", versions: map[string]string{Podman: "podman version 4.3.1", Docker: "Docker version 20.10.24"}, kernel: errOldKernel,
 			set: []Options{{Engine: Podman, Mode: ModeHook}, {Engine: Docker}}},
+		{name: "a handler that is hidden", versions: map[string]string{Containerd: "containerd x v1.7.24"}, files: map[string]string{
+			"/etc/containerd/config.toml": strings.ReplaceAll(strings.Replace(handler, "version = 3", "version = 2\nimports = [\"/etc/containerd/site.toml\"]", 1), criV3, criV2),
+			"/etc/containerd/site.toml":   "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"x\"\n",
+		}},
 		{name: "no ptrace", versions: map[string]string{Podman: "podman version 5.4.2"}, ptrace: errors.New("ptrace is forbidden"), set: []Options{{Engine: Podman}}},
 		{name: "by hand, and half", versions: map[string]string{Podman: "podman version 4.3.1", Docker: "Docker version 26.1.5", Containerd: "containerd x v2.4.2"}, files: map[string]string{
 			"/usr/share/containers/oci/hooks.d/mine.json":               hookFile("/usr/bin/timens-hook", "createRuntime", false),

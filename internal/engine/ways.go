@@ -132,6 +132,9 @@ func (p *planner) containerdWays() (ways []Way, err error) {
 			continue
 		}
 		w := Way{Mode: ModeRuntime, Name: name, File: c.from[name], Program: path, Default: c.normal == name, All: true}
+		if c.hides != "" && w.File != c.hides {
+			w.lacks = fmt.Sprintf("containerd %s takes what %s says of the CRI plugin in place of all that %s says of it", p.version.text, c.hides, w.File)
+		}
 		for _, key := range []string{"pod_annotations", "container_annotations"} {
 			if lacking := missingPatterns(h[key]); w.lacks == "" && lacking != "" {
 				w.lacks = fmt.Sprintf("%s of the handler %q in %s lacks %q: annotations do not arrive", key, name, w.File, lacking)
