@@ -50,6 +50,7 @@ func (p *planner) containerd() error {
 	if err != nil {
 		return err
 	}
+	p.defaultNote(c.normal)
 	p.containerdWords(shim)
 	return nil
 }

@@ -109,6 +109,7 @@ func (p *planner) crioHandler(before *crioState) (func(*editor) error, error) {
 		p.note("pods find the handler by a RuntimeClass with \"handler: %s\"", runtimeName)
 	}
 	p.out.Try = append(p.out.Try, tryPod(!p.SetDefault))
+	p.defaultNote(before.normal)
 	handler := p.crioMembers(before, shim)
 	return func(e *editor) error {
 		if p.SetDefault {

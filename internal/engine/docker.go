@@ -120,6 +120,9 @@ func (p *planner) dockerRuntime(e *editor, shim string) error {
 		}
 	}
 	if p.SetDefault {
+		if c, err := p.dockerRead(); err == nil {
+			p.defaultNote(c.Default)
+		}
 		return e.set(runtimeName, "default-runtime")
 	}
 	return nil

@@ -177,6 +177,14 @@ func execReason(r plan.Runtime) string {
 	return ""
 }
 
+// defaultNote is about a default runtime that is more than a low-level one, or other
+// isolation: with --set-default it is not that any more.
+func (p *planner) defaultNote(before string) {
+	if p.SetDefault && before != "" && !slices.Contains([]string{"runc", "crun", runtimeName}, filepath.Base(before)) {
+		p.note("the default runtime was %q: what names none is no longer run by that", before)
+	}
+}
+
 // lowLevelNote is about the low-level runtime that an engine's default handler names:
 // ours is run in its place, and finds another one by itself.
 func (p *planner) lowLevelNote(path string) {

@@ -38,6 +38,7 @@ func (p *planner) podman() error {
 	var change func(*editor) error
 	switch p.out.Mode {
 	case ModeRuntime:
+		p.defaultNote(before.runtime)
 		change, err = p.podmanShim()
 	case ModeHook:
 		change, err = p.podmanHooks(before, hooks, createRuntimeJSON, poststartJSON)
