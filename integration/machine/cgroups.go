@@ -25,7 +25,6 @@ type cgroup struct {
 // newCgroups makes a cgroup in each hierarchy. Where cgroup v1 and v2 stand side
 // by side, v2 is left out: no engine uses it there, and crun refuses to start.
 func newCgroups(name string) (made []cgroup, err error) {
-	name = "timens-" + name
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return nil, err

@@ -39,10 +39,14 @@ func New(t testing.TB, tree string) *Machine {
 	if os.Geteuid() != 0 {
 		testenv.Lacks(t, "root", "a machine of its own needs namespaces and mounts")
 	}
-	m := &Machine{t: t, dir: t.TempDir()}
+	// Not t.TempDir: the options of an overlay cannot have every name in them.
+	dir, err := os.MkdirTemp("", "timens-machine-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Machine{t: t, dir: dir}
 	t.Cleanup(m.end)
-	var err error
-	if m.cgroups, err = newCgroups(filepath.Base(filepath.Dir(m.dir)) + "-" + strconv.Itoa(os.Getpid())); err != nil {
+	if m.cgroups, err = newCgroups(filepath.Base(dir)); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.start(tree); err != nil {
@@ -87,7 +91,7 @@ func (m *Machine) end() {
 		m.first.Process.Kill()
 		m.first.Wait()
 	}
-	if err := removeCgroups(m.cgroups); err != nil {
+	if err := errors.Join(removeCgroups(m.cgroups), os.RemoveAll(m.dir)); err != nil {
 		m.t.Error(err)
 	}
 }
