@@ -133,7 +133,7 @@ test-install: deps $(NFPM) $(DEBIAN12) $(DEBIAN13) $(CHECKERS) ## tests of make 
 
 .PHONY: engine-deps
 engine-deps:
-	sh integration/deps podman busybox-static debootstrap
+	sh integration/deps podman busybox-static debootstrap containernetworking-plugins
 
 .PHONY: bench
 bench: build $(RUNC) ## what hook and shim cost, as root: RUNS=200
