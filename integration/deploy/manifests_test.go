@@ -17,6 +17,7 @@ func TestManifests(t *testing.T) {
 	t.Run("overlays", func(t *testing.T) { testOverlays(t, s) })
 	t.Run("least rights", func(t *testing.T) { testRights(t, s) })
 	t.Run("flags", func(t *testing.T) { testFlags(t, s) })
+	t.Run("helm", func(t *testing.T) { testHelm(t, s) })
 	t.Run("PodSecurity", func(t *testing.T) { testPodSecurity(t, s) })
 	t.Run("admission", func(t *testing.T) { testAdmission(t, s) })
 }
