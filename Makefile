@@ -11,6 +11,7 @@ LINT_VERSION := 2.15.0
 RUNC := .tools/runc-$(RUNC_VERSION)
 LINT := .tools/golangci-lint-$(LINT_VERSION)
 NFPM := .tools/nfpm-2.45.0
+HELM := .tools/helm-3.22.0
 
 # Real engines for their tests. A change of the packages is a new number.
 CONTAINERD := .tools/containerd-2.4.2
@@ -57,6 +58,11 @@ build: ## static bin/timens-hook, bin/timens-runc and bin/timensctl
 	$(STATIC) -o bin/timens-runc ./cmd/timens-runc
 	$(CTL) -o bin/timensctl ./cmd/timensctl
 	@CGO_ENABLED=$(CGO) deploy/accompany bin bin/timensctl
+
+.PHONY: image-programs
+image-programs: ## static bin/timens-nri and bin/timens-install, which only the image for Kubernetes has
+	$(STATIC) -o bin/timens-nri ./cmd/timens-nri
+	$(STATIC) -o bin/timens-install ./cmd/timens-install
 
 .PHONY: install uninstall
 install: ## what "make build" has built, to PREFIX=/usr below DESTDIR
@@ -126,6 +132,10 @@ cluster: k8s-deps ## a Kubernetes cluster to try things in, as root, until Ctrl-
 .PHONY: k8s-deps
 k8s-deps: deps $(KUBERNETES) $(CONTAINERD) $(DEBIAN13)
 	sh integration/deps busybox-static containernetworking-plugins etcd-server
+
+.PHONY: test-deploy
+test-deploy: k8s-deps $(HELM) ## tests of the manifests, the chart, the policies and the installer for Kubernetes, as root
+	cd integration && $(GO) test -count=1 -timeout 10m $(TESTFLAGS) ./deploy
 
 .PHONY: test-install
 test-install: deps $(NFPM) $(DEBIAN12) $(DEBIAN13) $(CHECKERS) ## tests of make install, releases and packages, as root
@@ -199,6 +209,10 @@ $(DEBIAN13):
 $(NFPM):
 	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v$(@:.tools/nfpm-%=%)
 	mv $@.new/nfpm $@ && rmdir $@.new
+
+$(HELM):
+	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-s -w" helm.sh/helm/v3/cmd/helm@v$(@:.tools/helm-%=%)
+	mv $@.new/helm $@ && rmdir $@.new
 
 $(LINT):
 	GOBIN=$(CURDIR)/.tools/new $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION)
