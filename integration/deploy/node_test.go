@@ -151,4 +151,3 @@ func has(t *testing.T, out string, want ...string) {
 		}
 	}
 }
-
