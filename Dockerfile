@@ -1,4 +1,5 @@
-# The static programs, to be copied to a host or to another image:
+# The static programs, and nothing else: for the nodes of a Kubernetes cluster
+# (deploy/kubernetes), or to be copied to a host or to another image.
 #
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t oci-timens .
 #
@@ -13,9 +14,12 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN make build VERSION=${VERSION}
+RUN make build image-programs VERSION=${VERSION} && chmod 0555 bin/timens*
 
+# Nothing in it is to be written to, by anybody.
 FROM ${BASE_IMAGE}
-COPY --from=build /src/bin/timens-hook /src/bin/timens-runc /src/bin/timensctl /usr/local/bin/
-ENTRYPOINT ["/usr/local/bin/timensctl"]
+COPY --from=build /src/bin/timens-hook /src/bin/timens-runc /src/bin/timensctl \
+     /src/bin/timens-nri /src/bin/timens-install /
+COPY --from=build /src/bin/third-party-licenses /
+ENTRYPOINT ["/timensctl"]
 CMD ["check"]
