@@ -62,9 +62,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 	if err != nil {
 		line := strings.ReplaceAll(err.Error(), "\n", "; ")
 		fmt.Fprintf(stderr, "timens-hook: %s\n", line)
-		if stage == "precreate" {
-			tellParent("timens-hook: " + line + "\n")
-		}
+		tell(stage, id, line)
 		// Some runtimes throw away what a hook writes to standard error.
 		if cfg, err := config.Load(); err == nil {
 			log, closer := open(cfg, id)

@@ -90,7 +90,7 @@ func TestRootOption(t *testing.T) {
 		"runc":                           "none",
 		"":                               "none",
 	} {
-		got, ok := rootOption(strings.Fields(in))
+		got, ok := runtimeOption(strings.Fields(in), "root")
 		if !ok {
 			got = "none"
 		}

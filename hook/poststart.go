@@ -117,7 +117,7 @@ func stateRoots(runtime *timens.Ancestor) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, ok := rootOption(argv)
+	root, ok := runtimeOption(argv, "root")
 	if ok && filepath.IsAbs(root) {
 		return []string{root}, nil
 	}
@@ -140,20 +140,21 @@ func stateRoots(runtime *timens.Ancestor) ([]string, error) {
 	return append(roots, filepath.Join(cwd, root)), err
 }
 
-// rootOption finds --root in a runc command line, of several the last.
-func rootOption(argv []string) (root string, found bool) {
+// runtimeOption finds an option such as --root in the command line of a runtime, of
+// several the last.
+func runtimeOption(argv []string, option string) (value string, found bool) {
 	for i, arg := range argv[min(1, len(argv)):] {
-		name, value, joined := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
-		if name != "-root" && !(name == "root" && strings.HasPrefix(arg, "-")) {
+		name, joined, isJoined := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		if name != "-"+option && !(name == option && strings.HasPrefix(arg, "-")) {
 			continue
 		}
-		if joined {
-			root, found = value, true
+		if isJoined {
+			value, found = joined, true
 		} else if i+2 < len(argv) {
-			root, found = argv[i+2], true
+			value, found = argv[i+2], true
 		}
 	}
-	return root, found
+	return value, found
 }
 
 // isStateOf tells whether dir holds the state.json of the container whose init is

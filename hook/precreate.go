@@ -5,8 +5,6 @@ import (
 	"io"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"oci-timens/config"
 	"oci-timens/internal/edit"
 	"oci-timens/internal/lowlevel"
@@ -96,27 +94,4 @@ func (a anyRuntime) Hook() string {
 		return a.Facts.Hook()
 	}
 	return self
-}
-
-// tellParent writes a line to the standard error of the process that started us,
-// where our own is the null device: podman 4.3 to 5.4 throw away what a precreate
-// hook writes there (RuntimeConfigFilterWithOptions gives Run no stderr), and its user would
-// read "exit status 1" and nothing else. The line is lost where this is not allowed.
-func tellParent(line string) {
-	var st unix.Stat_t
-	if unix.Fstat(unix.Stderr, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
-		return
-	}
-	pidfd, err := unix.PidfdOpen(os.Getppid(), 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(pidfd)
-	// Its open file, not a second opening of it, which would write over its beginning.
-	fd, err := unix.PidfdGetfd(pidfd, unix.Stderr, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
-	_, _ = unix.Write(fd, []byte(line))
 }

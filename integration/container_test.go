@@ -76,7 +76,6 @@ func (c *container) prepare() {
 		"TIMENS_TEST_ID="+c.id, "PATH="+os.Getenv("PATH"), "XDG_RUNTIME_DIR="+c.dir)
 	if c.stack.mechanism == "hook" {
 		addHooks(c.spec, c.hook, c.env...)
-		annotate(c.spec, "run.oci.hooks.stderr", filepath.Join(c.dir, "hooks")) // see said
 	}
 	writeBundle(c.t, c.bundle(), c.spec, c.uid)
 	c.config = c.readConfig()

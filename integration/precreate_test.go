@@ -80,7 +80,6 @@ func TestPrecreate(t *testing.T) {
 					want                want
 				}{{askMonotonic, askBoottime, asked}, {"", "=0", want{boottime: reads(0)}}} {
 					c := newContainer(t, stack{"none", r}, "hold")
-					annotate(c.spec, "run.oci.hooks.stderr", filepath.Join(c.dir, "hooks"))
 					ask(c, w.monotonic, w.boottime)
 					c.prepare()
 					// What is resolved by the filter is so before the container is created.
