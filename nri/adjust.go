@@ -6,6 +6,8 @@ import (
 
 	"github.com/containerd/nri/pkg/api"
 
+	"oci-timens/internal/lowlevel"
+	"oci-timens/internal/plan"
 	"oci-timens/spec"
 )
 
@@ -76,10 +78,18 @@ func timeOf(c *api.Container) (t spec.TimeSpec) {
 	return t
 }
 
-// takesTime tells whether a time namespace may be added: with one, and without a new pid
-// namespace, crun makes one of those too.
-func takesTime(c *api.Container) bool {
-	return slices.ContainsFunc(c.GetLinux().GetNamespaces(), func(n *api.LinuxNamespace) bool {
+// takesTime tells whether a container may be given a time namespace, in place of the
+// poststart hook. An engine does not say which low-level runtime will start it, and with
+// the wrong one the container does not start. So it has to be one of those that the
+// poststart hook has come across on this machine, all of which must be able to; and the
+// container must have a new pid namespace, as crun else makes one for it.
+func takesTime(c *api.Container, known []lowlevel.Runtime) bool {
+	for _, r := range known {
+		if !(plan.Runtime{Name: r.Name, Version: r.Version}).Native() {
+			return false
+		}
+	}
+	return len(known) > 0 && slices.ContainsFunc(c.GetLinux().GetNamespaces(), func(n *api.LinuxNamespace) bool {
 		return n.GetType() == "pid" && n.GetPath() == ""
 	})
 }

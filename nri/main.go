@@ -50,7 +50,7 @@ func newCommand(out, errw io.Writer, version string) *cli.Command {
 			&cli.StringFlag{Name: "config", Value: config.DefaultPath, Usage: "configuration `FILE`, which need not exist"},
 			&cli.StringFlag{Name: "hook", Value: "/usr/libexec/oci/hooks.d/timens-hook", Usage: "`PATH` of timens-hook on the node"},
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:9464", Usage: "`ADDRESS` for /healthz, /readyz and /metrics; \"\" for none"},
-			&cli.StringFlag{Name: "time-namespace", Value: "auto", Usage: "add a time namespace to config.json: auto, on or off"},
+			&cli.BoolFlag{Name: "time-namespace", Value: true, Usage: "have config.json ask for a time namespace where engine and runtime take it"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "error, warning, info or debug"},
 			&cli.StringFlag{Name: "log-format", Value: "json", Usage: "json or text"},
 		},
@@ -62,13 +62,10 @@ func run(ctx context.Context, c *cli.Command, errw io.Writer, version string) er
 	if c.Args().Len() > 0 {
 		return fmt.Errorf("unexpected argument %q", c.Args().First())
 	}
-	l := link{c.String("socket"), c.String("plugin-name"), c.String("plugin-idx"), c.String("time-namespace")}
+	l := link{c.String("socket"), c.String("plugin-name"), c.String("plugin-idx"), c.Bool("time-namespace")}
 	hook, file := c.String("hook"), c.String("config")
 	if err := errors.Join(api.CheckPluginName(l.name), api.CheckPluginIndex(l.index)); err != nil {
 		return fmt.Errorf("--plugin-name, --plugin-idx: %w", err)
-	}
-	if l.timeSpace != "auto" && l.timeSpace != "on" && l.timeSpace != "off" {
-		return fmt.Errorf("--time-namespace: %q is none of auto, on and off", l.timeSpace)
 	}
 	if !filepath.IsAbs(hook) {
 		return fmt.Errorf("--hook: %q is no absolute path", hook)

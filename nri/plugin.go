@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"oci-timens/config"
+	"oci-timens/internal/lowlevel"
 	"oci-timens/internal/plan"
 	"oci-timens/internal/pod"
 	"oci-timens/spec"
@@ -78,7 +79,7 @@ func (p *Plugin) CreateContainer(_ context.Context, sandbox *api.PodSandbox, c *
 	result = resultAdjusted
 	log.WithField("clocks", a.Offsets.String()).Info("the container gets clocks of its own")
 	p.shifted(sandbox.GetId(), true)
-	return adjustment(p.hook, a.args, p.timeSpace.Load() && takesTime(c)), nil, nil
+	return adjustment(p.hook, a.args, p.timeSpace.Load() && takesTime(c, lowlevel.Known())), nil, nil
 }
 
 // StartContainer refuses a container that should have got the hooks, and has not: an

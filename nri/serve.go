@@ -15,7 +15,7 @@ import (
 // link is how the plugin is registered with an engine.
 type link struct {
 	socket, name, index string
-	timeSpace           string // "auto", "on" or "off"
+	timeSpace           bool // that may be added
 }
 
 const (
@@ -37,7 +37,7 @@ type session struct {
 // Configure is told who the engine is, and asked for what it should tell.
 func (s *session) Configure(_ context.Context, _, engine, version string) (api.EventMask, error) {
 	nri := s.stub.RuntimeNRIVersion()
-	time := s.link.timeSpace == "on" || s.link.timeSpace == "auto" && mayAddTime(engine, nri)
+	time := s.link.timeSpace && mayAddTime(nri)
 	s.timeSpace.Store(time)
 	s.log.WithField("engine", engine).WithField("version", version).WithField("nri", nri).
 		WithField("time-namespace", time).Info("registered with the engine")
@@ -46,10 +46,10 @@ func (s *session) Configure(_ context.Context, _, engine, version string) (api.E
 }
 
 // mayAddTime tells whether an engine takes a time namespace from a plugin: from NRI 0.12.2
-// on, before which the type is unknown to it. CRI-O runs crun unless told otherwise
-// (1.31 and later), which has no use for one.
-func mayAddTime(engine, nri string) bool {
-	return engine == "containerd" && semver.IsValid(nri) && semver.Compare(nri, "v0.12.2") >= 0
+// on, which containerd has had since 2.4, and CRI-O since 1.35.6. Before, the type is
+// unknown to it.
+func mayAddTime(nri string) bool {
+	return semver.IsValid(nri) && semver.Compare(nri, "v0.12.2") >= 0
 }
 
 // serve handles events until ctx ends, over as many connections as it takes.

@@ -49,6 +49,7 @@ func (e *engine) testPod(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	agree(t, "the second container", e.init(t, p, b), want)
 	e.checkExec(t, b, want)
+	e.checkSpec(t, b)
 	again, got := e.again(t, p, a)
 	agree(t, "the second attempt", got, want)
 	e.checkExec(t, again, want)
@@ -57,6 +58,16 @@ func (e *engine) testPod(t *testing.T) {
 	agree(t, "a container after an edit", e.init(t, p, &cri.Container{Name: "c", Annotations: p.Annotations}), want)
 	if names := e.keeps(t); !slices.Equal(names, []string{p.ID}) {
 		t.Errorf("kept is %q, want %s", names, p.ID)
+	}
+}
+
+// checkSpec looks at how a container got its clocks, when another has before.
+func (e *engine) checkSpec(t *testing.T, o *cri.Container) {
+	t.Helper()
+	spec := e.m.Run("ctr", "-n", "k8s.io", "container", "info", o.ID)
+	byTime := e.stack.version == "2.4.2" && e.stack.runtime == runcNew
+	if strings.Contains(spec, `"type": "time"`) != byTime || strings.Contains(spec, `"poststart"`) == byTime {
+		t.Errorf("config.json, where a time namespace is %v: %s", byTime, spec)
 	}
 }
 

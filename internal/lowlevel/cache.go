@@ -69,24 +69,33 @@ func (c *cache) get(id fileID) (name, version string, ok bool) {
 	if c == nil {
 		return "", "", false
 	}
-	f, err := c.root.OpenFile(id.entry(), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return "", "", false
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || !oursAlone(info) {
-		return "", "", false
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 1024))
-	if err != nil {
-		return "", "", false
-	}
-	// key, name, version, and an end that shows that nothing is missing
-	l := strings.Split(string(text), "\n")
-	if len(l) != 4 || l[0] != id.key() || l[1] == "" || l[3] != "" {
+	l := c.read(id.entry())
+	if l == nil || l[0] != id.key() {
 		return "", "", false
 	}
 	return l[1], l[2], true
+}
+
+// read returns the lines of an entry, which are key, name and version, or nil.
+func (c *cache) read(entry string) []string {
+	f, err := c.root.OpenFile(entry, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || !oursAlone(info) {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 1024))
+	if err != nil {
+		return nil
+	}
+	// with an end that shows that nothing is missing
+	l := strings.Split(string(text), "\n")
+	if len(l) != 4 || l[1] == "" || l[3] != "" {
+		return nil
+	}
+	return l
 }
 
 // put replaces what is there for id.

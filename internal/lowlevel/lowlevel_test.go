@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -169,8 +170,14 @@ func TestIdentifyCache(t *testing.T) {
 	if err := os.Chmod(entry(), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	if all := known([]string{cacheDir}); len(all) > 0 {
+		t.Errorf("known is %+v", all)
+	}
 	check("file of doubtful origin", 4)
 	check("replaced", 4)
+	if all := known([]string{cacheDir}); !slices.Equal(all, []Runtime{{Name: "runc", Version: "2"}}) {
+		t.Errorf("known is %+v", all)
+	}
 	if err := os.Chmod(cacheDir, 0o777); err != nil {
 		t.Fatal(err)
 	}
