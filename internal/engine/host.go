@@ -32,6 +32,8 @@ type Host struct {
 	// shim would use if that is "".
 	LowLevel func(name string) (plan.Runtime, error)
 	Kernel   plan.Kernel
+	// Environ holds the variables of the environment that podman goes by.
+	Environ map[string]string
 	// Waiting is called when another configure holds the lock.
 	Waiting func()
 
@@ -50,8 +52,19 @@ func ThisHost() *Host {
 		Installed:  installed,
 		LowLevel:   lowLevel,
 		Kernel:     plan.Kernel{TimeNamespaces: timens.HaveTimeNamespaces(), ExecSwitch: timens.HaveExecSwitch()},
+		Environ:    environ(podmanVariables...),
 		Waiting:    func() {},
 	}
+}
+
+func environ(names ...string) map[string]string {
+	set := map[string]string{}
+	for _, name := range names {
+		if value := os.Getenv(name); value != "" {
+			set[name] = value
+		}
+	}
+	return set
 }
 
 func xdg(variable, home, otherwise string) string {

@@ -149,6 +149,9 @@ func (p *planner) podmanCheck(conf string) error {
 }
 
 func (p *planner) podmanTry() {
+	for _, said := range p.podmanElsewhere() {
+		p.note("%s", said)
+	}
 	var option string
 	if p.out.Mode == ModeRuntime && !p.SetDefault {
 		option = "--runtime " + runtimeName + " "

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 )
 
@@ -32,6 +33,20 @@ type podmanRuntimes struct {
 // (DefaultHooksDirs in containers/common, pkg/config/default.go: the same in podman
 // 4.3.1 and 5.4.2). So podman reads /etc/containers/oci/hooks.d only if told.
 const podmanHooksDir = "/usr/share/containers/oci/hooks.d"
+
+// podmanVariables name a file that podman reads in place of all others, and one that it
+// reads after them (newLocked in containers/common, pkg/config).
+var podmanVariables = []string{"CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE"}
+
+// podmanElsewhere says that podman is told to read what is not looked at here.
+func (p *planner) podmanElsewhere() (said []string) {
+	for _, name := range podmanVariables {
+		if file := p.h.Environ[name]; file != "" {
+			said = append(said, fmt.Sprintf("%s is set to %s: a podman that has this in its environment goes by that file, which is not looked at here", name, file))
+		}
+	}
+	return said
+}
 
 // podmanFiles lists podman's files in the order in which later ones win
 // (systemConfigs in containers/common, pkg/config).

@@ -27,6 +27,7 @@ func hookWay(name string, data []byte) (Way, bool) {
 }
 
 func (p *planner) podmanWays(s *Status) ([]Way, error) {
+	s.Problems = append(s.Problems, p.podmanElsewhere()...)
 	c, err := p.podmanState()
 	if err != nil {
 		return nil, err
