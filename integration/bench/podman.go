@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +40,7 @@ func podmanTrees() []podmanTree {
 	runtime := podmanWay{"--mode=runtime", []string{"--mode=runtime"}}
 	always := podmanWay{"--set-default", []string{"--set-default"}}
 	precreate := podmanWay{"--mode=precreate", []string{"--mode=precreate"}}
-	plain, again := podmanWay{name: "not configured"}, podmanWay{name: "not configured, another machine"}
+	plain, again := podmanWay{"not configured", nil}, podmanWay{"not configured, once more", nil}
 	return []podmanTree{
 		{"this machine", "/", []podmanWay{plain, again, hook, runtime, always}},
 		{"Debian 13", "../.tools/debian13-1", []podmanWay{plain, again, hook, runtime, precreate, always}},
@@ -50,8 +48,9 @@ func podmanTrees() []podmanTree {
 }
 
 // podman measures what containers without annotations pay for a podman that is set
-// up, in machines of their own that take turns. As whole starts vary by more than
-// what is looked for, the shim's part is measured by itself, too.
+// up. It is set up anew for each start, as two machines, alike as they are, differ by
+// more than what is looked for; so do whole starts, and the shim's part is measured
+// by itself, too.
 func (b *bench) podman() error {
 	return inSetting(func(s *setting) error {
 		s.Cleanup(func() { _ = os.RemoveAll(machine.Programs(s).Dir) })
@@ -70,7 +69,7 @@ func (b *bench) podman() error {
 				return err
 			}
 		}
-		return b.shimAlone(s, measure, noop)
+		return b.shimAlone(s, archive, noop)
 	})
 }
 
@@ -80,31 +79,27 @@ func (b *bench) podmanStarts(s *setting, tree podmanTree, archive, measure strin
 	if err != nil {
 		return err
 	}
+	m := podmanMachine(s, path, archive)
+	m.Copy(measure, "/opt/measure", 0o755)
+	// podman's own, so that not two runtimes are compared.
+	m.Write("/etc/oci-timens/config.toml", "runtimes = [\"crun\"]\n", 0o644)
+	version := strings.TrimPrefix(m.Run("podman", "--version"), "podman version ")
+	runtime := m.Run("podman", "info", "--format={{.Host.OCIRuntime.Name}}")
 	var ways, used []*way // by the clock, and in processor time
-	var machines []*machine.Machine
 	for _, w := range tree.ways {
-		m := machine.New(s, path)
-		m.Install()
-		m.Copy(measure, "/opt/measure", 0o755)
-		m.Copy(archive, "/image.tar", 0o644)
-		m.Write("/etc/containers/containers.conf.d/10-machine.conf", podmanSettings, 0o644)
-		m.Run("podman", "load", "-q", "-i", "/image.tar")
-		// podman's own, so that not two runtimes are compared.
-		m.Write("/etc/oci-timens/config.toml", "runtimes = [\"crun\"]\n", 0o644)
-		if w.configure != nil {
-			m.Run(append([]string{"timensctl", "configure", "podman"}, w.configure...)...)
-		}
-		machines = append(machines, m)
 		ways = append(ways, &way{name: w.name, baseline: tree.ways[0].name, goal: engineGoal})
 		used = append(used, &way{name: w.name, baseline: tree.ways[0].name, goal: engineGoal})
 	}
 	ways[0].baseline, used[0].baseline = "", ""
-	version := strings.TrimPrefix(machines[0].Run("podman", "--version"), "podman version ")
-	runtime := machines[0].Run("podman", "info", "--format={{.Host.OCIRuntime.Name}}")
 	round := make([]int, len(ways))
 	err = b.interleaved(ways, func(i int) (took time.Duration, err error) {
-		cpu, err := processorTime(machines[i], func() error {
-			took, err = timed(machines[i], "podman", "run", "--rm", "--entrypoint=/bin/sh", podmanImage, "-c", ":")
+		args := tree.ways[i].configure
+		if args == nil {
+			args = []string{"--remove"}
+		}
+		m.Run(append([]string{"timensctl", "configure", "podman"}, args...)...)
+		cpu, err := processorTime(m, func() error {
+			took, err = timed(m, "/usr/bin/podman", "run", "--rm", "--entrypoint=/bin/sh", podmanImage, "-c", ":")
 			return err
 		})
 		if round[i]++; round[i] > warmUp {
@@ -161,29 +156,55 @@ func used(m *machine.Machine) (time.Duration, error) {
 	return n * unit, err
 }
 
-// shimAlone times the shim in front of a runtime that does nothing, against that
-// runtime. podman starts a container with two commands of its runtime.
-func (b *bench) shimAlone(s *setting, measure, noop string) error {
-	m := machine.New(s, "/")
+// podmanMachine is one with the programs under test, and the probe's image.
+func podmanMachine(s *setting, tree, archive string) *machine.Machine {
+	m := machine.New(s, tree)
 	m.Install()
-	m.Copy(measure, "/opt/measure", 0o755)
-	m.Copy(noop, "/opt/noop", 0o755)
-	m.Write("/etc/oci-timens/config.toml", "runtimes = [\"/opt/noop\"]\n", 0o644)
-	m.Write("/bundle/config.json", plainConfig(m, s), 0o644)
-	create := []string{"--root=/run/x", "create", "--bundle=/bundle", "--pid-file=/run/pid", "x"}
-	start := []string{"--root=/run/x", "start", "x"}
-	ways := []*way{
-		{name: "a runtime that does nothing: create, start"},
-		{name: "timens-runc in front of it: create, start", baseline: "a runtime that does nothing: create, start", goal: engineGoal},
+	m.Copy(archive, "/image.tar", 0o644)
+	m.Write("/etc/containers/containers.conf.d/10-machine.conf", podmanSettings, 0o644)
+	m.Run("podman", "load", "-q", "-i", "/image.tar")
+	return m
+}
+
+// shimAlone times the shim in front of a runtime that does nothing, against that
+// runtime. podman starts a container with two commands of its runtime. Not in a
+// machine: programs in memory start more slowly than from a disk.
+func (b *bench) shimAlone(s *setting, archive, noop string) error {
+	b.dir = s.TempDir()
+	m := podmanMachine(s, "/", archive)
+	m.Run("podman", "run", "--detach", "--name=c", podmanImage)
+	config, err := os.ReadFile(m.Path(m.Run("podman", "inspect", "--format={{.OCIConfigPath}}", "c")))
+	m.Run("podman", "rm", "--force", "--time=0", "c")
+	if err != nil {
+		return err
 	}
-	err := b.interleaved(ways, func(i int) (time.Duration, error) {
-		program := []string{"/opt/noop", "/usr/bin/timens-runc"}[i]
-		first, err := timed(m, append([]string{program}, create...)...)
-		if err != nil {
-			return 0, err
+	if err := b.install([]string{machine.Programs(s).Shim, machine.Programs(s).Hook, noop}); err != nil {
+		return err
+	}
+	toml := filepath.Join(b.dir, "timens.toml")
+	if err := os.WriteFile(filepath.Join(b.dir, "config.json"), config, 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(toml, []byte(fmt.Sprintf("runtimes = [%q]\n", b.own("noop"))), 0o644); err != nil {
+		return err
+	}
+	const nothing = "a runtime that does nothing: create, start"
+	ways := []*way{
+		{name: nothing},
+		{name: "timens-runc in front of it: create, start", baseline: nothing, goal: engineGoal},
+	}
+	err = b.interleaved(ways, func(i int) (took time.Duration, _ error) {
+		for _, args := range [][]string{{"create", "--bundle=" + b.dir, "--pid-file=" + b.own("pid"), "x"}, {"start", "x"}} {
+			cmd := exec.Command(b.own([]string{"noop", "timens-runc"}[i]), append([]string{"--root=" + b.own("root")}, args...)...)
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TIMENS_CONFIG=" + toml}
+			began := time.Now()
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				return 0, fmt.Errorf("%q: %w\n%s", cmd.Args, err, out)
+			}
+			took += time.Since(began)
 		}
-		second, err := timed(m, append([]string{program}, start...)...)
-		return first + second, err
+		return took, nil
 	})
 	if err != nil {
 		return err
@@ -192,61 +213,10 @@ func (b *bench) shimAlone(s *setting, measure, noop string) error {
 	return nil
 }
 
-// plainConfig is a config.json as podman writes it for a container without annotations.
-func plainConfig(m *machine.Machine, s *setting) string {
-	m.Copy(machine.Image(s, podmanImage), "/image.tar", 0o644)
-	m.Write("/etc/containers/containers.conf.d/10-machine.conf", podmanSettings, 0o644)
-	m.Run("podman", "load", "-q", "-i", "/image.tar")
-	m.Run("podman", "run", "--detach", "--name=c", podmanImage)
-	text, err := os.ReadFile(m.Path(m.Run("podman", "inspect", "--format={{.OCIConfigPath}}", "c")))
-	if err != nil {
-		s.Fatal(err)
-	}
-	m.Run("podman", "rm", "--force", "--time=0", "c")
-	return string(text)
-}
-
-// interleaved times all ways in turn, in a new order each round.
-func (b *bench) interleaved(ways []*way, run func(int) (time.Duration, error)) error {
-	for round := range warmUp + b.runs {
-		for _, i := range rand.Perm(len(ways)) {
-			took, err := run(i)
-			if err != nil {
-				return fmt.Errorf("%s: %w", ways[i].name, err)
-			}
-			if round >= warmUp {
-				ways[i].took = append(ways[i].took, took)
-			}
-		}
-	}
-	return nil
-}
-
-func (b *bench) table(title string, ways []*way) {
-	fmt.Printf("| %s | median | ratio | more than | by | 95 %% sure | goal |\n|---|---|---|---|---|---|---|\n", title)
-	for _, w := range ways {
-		fmt.Printf("| %s | %.2f ms | %s | %s |\n", w.name, ms(median(w.took)), w.ratio(ways), w.compared(ways))
-	}
-	fmt.Println()
-}
-
-// ratio is the median of those to the baseline within each round.
-func (w *way) ratio(ways []*way) string {
-	base := slices.IndexFunc(ways, func(o *way) bool { return o.name == w.baseline })
-	if base < 0 {
-		return ""
-	}
-	var all []float64
-	for round, took := range w.took {
-		all = append(all, float64(took)/float64(ways[base].took[round]))
-	}
-	return fmt.Sprintf("%.3f", median(all))
-}
-
 // timed runs a command in a machine and returns how long it took there.
 func timed(m *machine.Machine, args ...string) (time.Duration, error) {
 	const file = "/run/measured"
-	if _, err := m.Try(append([]string{"/opt/measure", file}, resolved(args)...)...); err != nil {
+	if _, err := m.Try(append([]string{"/opt/measure", file}, args...)...); err != nil {
 		return 0, err
 	}
 	text, err := os.ReadFile(m.Path(file))
@@ -258,12 +228,4 @@ func timed(m *machine.Machine, args ...string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s: %q: %w", file, text, err)
 	}
 	return time.Duration(took), os.Remove(m.Path(file))
-}
-
-// resolved names the program by its path, as measure wants it.
-func resolved(args []string) []string {
-	if !strings.HasPrefix(args[0], "/") {
-		return append([]string{"/usr/bin/" + args[0]}, args[1:]...)
-	}
-	return args
 }
