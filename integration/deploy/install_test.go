@@ -29,6 +29,9 @@ func TestInstaller(t *testing.T) {
 	out := n.must(t, installArgs...)
 	has(t, out, "installed /opt/oci-timens/versions/test-", "wrote /etc/oci-timens/config.d/90-kubernetes.toml",
 		"changed /etc/containerd/config.toml", "It has not been restarted. Restart containerd: systemctl restart containerd")
+	if strings.Contains(out, "this kernel cannot") {
+		t.Error(out)
+	}
 	if n.hasHandler(t) {
 		t.Error("containerd knows of it before it was restarted")
 	}

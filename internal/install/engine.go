@@ -12,11 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/internal/engine"
+	"oci-timens/internal/plan"
+	"oci-timens/timens"
 )
 
 // enter makes the node's root this process's: an engine's configuration may lead
 // through symbolic links, and its program must be asked for its version.
 func (o *Options) enter() error {
+	// As long as /proc is that of this process's own PID namespace.
+	o.kernel = plan.Kernel{TimeNamespaces: timens.HaveTimeNamespaces(), ExecSwitch: timens.HaveExecSwitch()}
 	if o.Host != "/" {
 		if err := unix.Chroot(o.Host); err != nil {
 			return fmt.Errorf("chroot to --host %q, for which CAP_SYS_CHROOT is needed: %w", o.Host, err)
@@ -56,6 +60,7 @@ func (o *Options) setBackEngine() error {
 // engine has the engine's configuration changed, and the engine restarted if it was.
 func (o *Options) engine(eo engine.Options) error {
 	h := engine.ThisHost()
+	h.Kernel = o.kernel
 	eo.DryRun = true
 	would, err := engine.Configure(h, eo)
 	if err != nil {

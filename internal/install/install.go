@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"oci-timens/internal/plan"
 )
 
 // Programs are what a node gets, from the folder of the running program.
@@ -33,6 +35,8 @@ type Options struct {
 	Restart []string
 	Force   bool // uninstall even where containers need what goes
 	Out     io.Writer
+
+	kernel plan.Kernel // with an engine
 }
 
 func (o *Options) say(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }
