@@ -86,6 +86,11 @@ func (d *Daemon) Signal(s unix.Signal) {
 			d.m.t.Errorf("sending %v to %d: %v", s, pid, err)
 		}
 	}
+	// nsenter stops when its child does, and would not see it end (util-linux,
+	// sys-utils/nsenter.c, continue_as_child).
+	if s != unix.SIGSTOP {
+		d.cmd.Process.Signal(unix.SIGCONT) //nolint:errcheck // it may have ended
+	}
 }
 
 // pid is the daemon's, or 0 when it has ended. nsenter is its parent, and may not
