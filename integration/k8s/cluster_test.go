@@ -31,7 +31,7 @@ type cluster struct {
 	m     *machine.Machine
 	stack stack
 
-	containerd, kubelet *machine.Daemon
+	containerd, kubelet, plugin *machine.Daemon
 }
 
 // newCluster starts a cluster. It is gone when the test ends.
@@ -59,6 +59,9 @@ func newCluster(t testing.TB, s stack) *cluster {
 	c.startContainerd(t)
 	etcd.Await(func() error { return nil })
 	server.Await(func() error { _, err := c.m.Try("kubectl", "get", "--raw", "/readyz"); return err })
+	if s.way == byNRI {
+		c.startPlugin(t)
+	}
 	c.startKubelet(t)
 	c.m.Write("/etc/kubernetes/runtimeclass.yaml",
 		"{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: timens}, handler: timens}\n", 0o644)
@@ -87,6 +90,9 @@ func (c *cluster) install(t testing.TB) {
 	c.m.Copy(machine.Tool(t, "runc-1.5.2"), "/usr/local/sbin/runc", 0o755)
 	c.m.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
 	c.m.Install()
+	if c.stack.way == byNRI {
+		c.m.Copy(builtPlugin(t), plugin, 0o755)
+	}
 }
 
 func (c *cluster) configure(t testing.TB) {
@@ -113,13 +119,15 @@ func (c *cluster) configure(t testing.TB) {
 }
 
 func (c *cluster) containerdConfig() string {
-	switch {
-	case !strings.HasPrefix(c.stack.containerd, "1."):
-		return containerd3
-	case c.stack.way == byNRI:
+	switch c.stack {
+	case stack{debians, byNRI}:
 		return containerd2 + nri2
+	case stack{newest, byNRI}:
+		return containerd3 + nri3
+	case stack{debians, byClass}:
+		return containerd2
 	}
-	return containerd2
+	return containerd3
 }
 
 // startContainerd starts it, and again after it was stopped.

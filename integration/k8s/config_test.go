@@ -45,6 +45,11 @@ const (
 [plugins."io.containerd.nri.v1.nri"]
   disable = false
 `
+	// Pods may name plugins that they do not start without.
+	nri3 = `
+[plugins.'io.containerd.nri.v1.nri'.default_validator]
+  enable = true
+`
 )
 
 const network = `{"cniVersion": "1.0.0", "name": "pods", "plugins": [

@@ -22,6 +22,16 @@ var matrix = struct {
 	cells map[string]map[stack]string
 }{cells: map[string]map[stack]string{}}
 
+// limits holds what is known not to work, by test name: the test has asserted
+// exactly that.
+var limits sync.Map
+
+// limit notes that a test passed by showing a limit that the documentation tells of.
+func limit(t *testing.T, what string) {
+	t.Helper()
+	limits.Store(t.Name(), what)
+}
+
 // see runs one part of the tests.
 func (c *cluster) see(t *testing.T, f feature, parallel bool) {
 	t.Helper()
@@ -37,6 +47,9 @@ func (c *cluster) see(t *testing.T, f feature, parallel bool) {
 		}
 		t.Cleanup(func() {
 			result := "yes"
+			if what, ok := limits.Load(t.Name()); ok {
+				result = what.(string)
+			}
 			switch {
 			case t.Failed():
 				result = "**FAILED**"

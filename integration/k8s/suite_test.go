@@ -8,6 +8,8 @@ import (
 var stacks = []stack{
 	{newest, byClass},
 	{debians, byClass},
+	{newest, byNRI},
+	{debians, byNRI},
 }
 
 // TestCluster runs everything in a cluster of each kind: first what pods do beside
@@ -42,10 +44,16 @@ func TestCluster(t *testing.T) {
 			for _, f := range []feature{
 				{"restart of kubelet", c.testKubelet},
 				{"restart of containerd", c.testContainerd},
+				{restartOfPlugin, c.testPlugin},
+				{pluginAbsent, c.testAbsent},
+				{pluginKilled, c.testKilled},
+				{pluginSlow, c.testSlow},
 				{"`kubectl drain`", c.testDrain},
 				{"nothing left behind", func(t *testing.T) { c.testTraces(t, before) }},
 			} {
-				c.see(t, f, false)
+				if c.stack.way == byNRI || !ofPlugin[f.name] {
+					c.see(t, f, false)
+				}
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"oci-timens/integration/machine"
 )
@@ -37,10 +38,11 @@ func (c *cluster) traces(t testing.TB) (l left) {
 func (c *cluster) testTraces(t *testing.T, before left) {
 	c.kubectl(t, "delete", "pods", "--all", "--wait", "--timeout=1m")
 	var now left
-	for range 100 {
+	for range 70 { // kubelet removes sandboxes once in a minute
 		if now = c.traces(t); slices.Equal(now.mounts, before.mounts) && slices.Equal(now.namespaces, before.namespaces) {
 			break
 		}
+		time.Sleep(time.Second)
 	}
 	if !slices.Equal(now.mounts, before.mounts) {
 		t.Errorf("mounts: %q, before %q", now.mounts, before.mounts)
