@@ -46,17 +46,11 @@ type asked struct {
 
 // CreateContainer adds the hooks to a container that is to have clocks. An error keeps
 // it from being created, and is told to whoever has asked for the pod.
-func (p *Plugin) CreateContainer(_ context.Context, sandbox *api.PodSandbox, c *api.Container) (adjust *api.ContainerAdjustment, _ []*api.ContainerUpdate, err error) {
+func (p *Plugin) CreateContainer(_ context.Context, sandbox *api.PodSandbox, c *api.Container) (*api.ContainerAdjustment, []*api.ContainerUpdate, error) {
 	start := time.Now()
 	result := resultError
 	log := p.entry(sandbox, c)
-	defer func() {
-		// The engine goes on without a plugin that has crashed.
-		if r := recover(); r != nil {
-			adjust, err = nil, p.tell(log, fmt.Errorf("cannot tell what clocks the container gets: %v", r))
-		}
-		p.metrics.handled(result, time.Since(start))
-	}()
+	defer func() { p.metrics.handled(result, time.Since(start)) }()
 	if settled(p.hook, c) {
 		result = resultUntouched // by another instance of this plugin
 		return nil, nil, nil
@@ -157,6 +151,12 @@ type decider func(id string, a plan.Ask, decide func(plan.Ask) (plan.Plan, error
 
 // ask settles what a container gets.
 func (p *Plugin) ask(sandbox *api.PodSandbox, c *api.Container, decide decider) (out asked, err error) {
+	defer func() {
+		// A mistake of ours: the engine goes on without a plugin that has crashed.
+		if r := recover(); r != nil {
+			out.refused, err = false, fmt.Errorf("cannot tell what clocks the container gets: %v", r)
+		}
+	}()
 	annotations, notes := annotationsOf(sandbox, c)
 	out.refused = true
 	request, err := spec.ParseAnnotations(annotations)

@@ -3,7 +3,7 @@
 // sandbox has no clocks of its own.
 //
 // What is right for a container that shares them is decided by package plan, and is
-// done by hook and shim: neither belongs here.
+// done by hook, shim and nri: neither belongs here.
 package pod
 
 import (
