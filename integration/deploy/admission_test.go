@@ -132,6 +132,7 @@ func testAdmission(t *testing.T, s *server) {
 		})
 	}
 	t.Run("later changes", s.testLater)
+	t.Run("by the way of others", s.testBinding)
 	t.Run("mirror of a static pod", s.testMirror)
 	t.Run("flood", s.testFlood)
 }
@@ -162,6 +163,34 @@ func (s *server) testLater(t *testing.T) {
 	judge(t, err, byUser("io.timens.monotonic", "bob", "open", "CLOCK_MONOTONIC"))
 	judge(t, s.send(t, "bob", "apply", object("CronJob", "old", both), "-n", "open"), byUser("io.timens.monotonic", "bob", "open", "CLOCK_MONOTONIC"))
 	s.must(t, "bob", "annotate", "-n", "open", "pod/old", "io.timens.boottime-")
+}
+
+// testBinding brings annotations to a pod without writing the pod.
+func (s *server) testBinding(t *testing.T) {
+	unbound := strings.Replace(object("Pod", "unbound", "{}"), "nodeName: node, ", "", 1)
+	for _, ns := range []string{"open", "shut"} {
+		if err := s.send(t, "bob", "create", unbound, "-n", ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bind := func(user, ns, path, annotations string) error {
+		s.m.Write("/tmp/binding.json", `{"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "unbound", "annotations": `+annotations+`},
+ "target": {"kind": "Node", "name": "node"}}`, 0o644)
+		_, err := s.as(user, "create", "--raw=/api/v1/namespaces/"+ns+path, "-f", "/tmp/binding.json")
+		return err
+	}
+	const asks = `{"io.timens.boottime": "=0"}`
+	judge(t, bind("root", "shut", "/pods/unbound/binding", asks), byNamespace("io.timens.boottime", "shut", "CLOCK_BOOTTIME"))
+	judge(t, bind("bob", "open", "/pods/unbound/binding", asks), byUser("io.timens.boottime", "bob", "open", "CLOCK_BOOTTIME"))
+	judge(t, bind("bob", "open", "/bindings", asks), byUser("io.timens.boottime", "bob", "open", "CLOCK_BOOTTIME"))
+	judge(t, bind("bob", "shut", "/bindings", `{}`), "")
+	judge(t, bind("alice", "open", "/pods/unbound/binding", asks), "")
+	_, err := s.as("root", "patch", "-n", "shut", "pod/unbound", "--subresource=status", "-p", `{"metadata": {"annotations": `+asks+`}}`)
+	judge(t, err, byNamespace("io.timens.boottime", "shut", "CLOCK_BOOTTIME"))
+	_, err = s.as("bob", "patch", "-n", "open", "pod/unbound", "--subresource=status", "-p", `{"metadata": {"annotations": {"io.timens.boottime": "=1h"}}}`)
+	judge(t, err, byUser("io.timens.boottime", "bob", "open", "CLOCK_BOOTTIME"))
+	_, err = s.as("bob", "patch", "-n", "open", "pod/unbound", "--subresource=status", "-p", `{"status": {"message": "x"}}`)
+	judge(t, err, "")
 }
 
 // testMirror lets a kubelet show its static pod, wherever it is.

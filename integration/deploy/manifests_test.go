@@ -14,6 +14,7 @@ import (
 // TestManifests applies everything to a real API server.
 func TestManifests(t *testing.T) {
 	s := newServer(t)
+	s.must(t, "root", "apply", "-k", deployed+"/base")
 	t.Run("overlays", func(t *testing.T) { testOverlays(t, s) })
 	t.Run("least rights", func(t *testing.T) { testRights(t, s) })
 	t.Run("flags", func(t *testing.T) { testFlags(t, s) })
