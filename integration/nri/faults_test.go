@@ -2,11 +2,10 @@ package nri
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"oci-timens/integration/cri"
 	"oci-timens/integration/machine"
@@ -72,7 +71,7 @@ func TestAbsent(t *testing.T) {
 	})
 }
 
-// TestSlow holds the plugin up in the middle of a request, and lets it go on or kills it.
+// TestSlow stops the plugin in the middle of a request, and lets it go on or kills it.
 // containerd waits for two seconds, and creates the container without: also where the
 // plugin is required, as it was there (nri 0.12.3, adaptation.CreateContainer).
 func TestSlow(t *testing.T) {
@@ -81,44 +80,98 @@ func TestSlow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := newEngine(t, stacks[0], nri)
+			signal := func(s string) { e.m.Run("sh", "-c", "kill -"+s+" $(busybox pidof timens-nri)") }
+			restart := func() {
+				// As somebody's child that does not stop with it.
+				e.plugin = e.m.Start("sh", "-c", "timens-nri & wait")
+				e.awaitPlugin()
+			}
+			e.plugin.Stop()
+			restart()
 			p := e.pod(t, map[string]string{"io.timens.boottime": "=0"})
 			want := e.init(t, p, &cri.Container{Name: "a"})
-			during := func(name string, meanwhile func()) *cri.Container {
-				e.m.Start("flock", kept, "sleep", "4").Await(func() error {
-					if _, err := e.m.Try("flock", "--nonblock", kept, "true"); err == nil {
-						return errors.New("nobody has locked the folder")
-					}
-					return nil
-				})
-				time.AfterFunc(time.Second, meanwhile)
+			during := func(name, end string) {
+				t.Helper()
 				o := &cri.Container{Name: name, Image: image}
+				signal("STOP")
+				if end == "KILL" {
+					time.AfterFunc(time.Second, func() { signal(end) })
+				}
 				if err := e.cri.CreateContainer(t.Context(), p, o); err != nil {
 					t.Fatal(err)
 				}
-				return o
+				if end == "KILL" {
+					restart()
+				} else {
+					signal(end)
+					e.awaitPlugin()
+				}
+				const refused = "the container was created while timens-nri could not be asked"
+				if err := e.cri.StartContainer(t.Context(), o); err == nil || !strings.Contains(err.Error(), refused) {
+					t.Errorf("%s: %v, want %s", name, err, refused)
+				}
 			}
-			const refused = "the container was created while timens-nri could not be asked"
-			slow := during("slow", func() {})
-			e.m.Run("flock", kept, "true")
-			e.awaitPlugin()
-			if err := e.cri.StartContainer(t.Context(), slow); err == nil || !strings.Contains(err.Error(), refused) {
-				t.Errorf("slow: %v, want %s", err, refused)
-			}
-			killed := during("killed", func() { e.plugin.Signal(unix.SIGKILL) })
-			e.startPlugin()
-			if err := e.cri.StartContainer(t.Context(), killed); err == nil || !strings.Contains(err.Error(), refused) {
-				t.Errorf("killed: %v, want %s", err, refused)
-			}
+			during("slow", "CONT")
+			during("killed", "KILL")
 			agree(t, "afterwards", e.init(t, p, &cri.Container{Name: "b"}), want)
 		})
 	}
 }
 
-// TestTwo has two of the plugin at once, as while a DaemonSet is updated.
+// TestLocked has somebody else hold the records: the answer must come in time.
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, stacks[0], "")
+	p := e.pod(t, map[string]string{"io.timens.boottime": "=0"})
+	want := e.init(t, p, &cri.Container{Name: "a"})
+	e.m.Start("flock", kept, "sleep", "3").Await(func() error {
+		if _, err := e.m.Try("flock", "--nonblock", kept, "true"); err == nil {
+			return errors.New("nobody has locked the folder")
+		}
+		return nil
+	})
+	e.refused(t, p, "b", kept+"/. has been locked for 1s by another process: see who holds it (lslocks)")
+	e.m.Run("flock", kept, "true")
+	agree(t, "afterwards", e.init(t, p, &cri.Container{Name: "b"}), want)
+}
+
+// TestBoth has a pod run by the shim while the plugin is there.
+func TestBoth(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, stacks[0], `[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.timens]
+  runtime_type = 'io.containerd.runc.v2'
+  pod_annotations = ['io.timens.*', 'io.timens.*/*']
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.timens.options]
+  BinaryName = '/usr/bin/timens-runc'
+`)
+	e.m.Install()
+	p := newPod(t, map[string]string{"io.timens.monotonic": "+1h", "io.timens.boottime": "=0", "io.timens.monotonic/container.c": "+3h"})
+	p.Handler = "timens"
+	e.runPod(t, p)
+	time.Sleep(20 * time.Millisecond)
+	pid, err := e.cri.SandboxPID(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := machine.Ahead(t, machine.Report(t, e.m.Run("nsenter", "--time", "--target", fmt.Sprint(pid), "--", "probe")))
+	for _, name := range []string{"a", "b", "c"} {
+		o := &cri.Container{Name: name}
+		want := want
+		if name == "c" {
+			want.Monotonic = 3 * hour
+		}
+		agree(t, name, e.init(t, p, o), want)
+		e.checkExec(t, o, want)
+	}
+}
+
+// TestTwo has two of the plugin at once, as while a DaemonSet is updated, and then the
+// second alone, which sees no process but its own.
 func TestTwo(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t, stacks[0], "")
-	second := e.m.Start("timens-nri", "--listen", "127.0.0.1:9465")
+	second := e.m.Start("unshare", "--pid", "--mount-proc", "--fork", "--kill-child",
+		"setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs", "timens-nri", "--listen", "127.0.0.1:9465")
 	second.Await(func() error {
 		_, err := e.m.Try("busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:9465/readyz")
 		return err
@@ -133,4 +186,6 @@ func TestTwo(t *testing.T) {
 			t.Errorf("config.json: %s", spec) // once as a stage, once as an argument
 		}
 	}
+	e.plugin.Stop()
+	agree(t, "by the second alone", e.init(t, p, &cri.Container{Name: "d"}), want)
 }

@@ -75,7 +75,7 @@ func openKept(folders []string) (*state, error) {
 	}
 	s := &state{root: root}
 	if s.lock, err = root.Open("."); err == nil {
-		err = lock(s.lock)
+		err = lock(s.lock, lockTimeoutByID)
 	}
 	if err != nil {
 		s.close()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"oci-timens/internal/plan"
 	"oci-timens/timens"
@@ -38,6 +39,13 @@ func (r record) folder() string {
 }
 
 const byID = "pods-by-id"
+
+func (r record) timeout() time.Duration {
+	if r.pid == 0 {
+		return lockTimeoutByID
+	}
+	return lockTimeout
+}
 
 func parseName(name string) (r record, ok bool) {
 	rest, start, ok1 := cutLast(name)

@@ -18,8 +18,13 @@ import (
 // maxKept is how many different readings the containers of one pod can ask for.
 const maxKept = 64
 
-// lockTimeout bounds the wait for others, who need about a millisecond each.
-const lockTimeout = 10 * time.Second
+// How long others are waited for, who need about a millisecond each. An engine that has
+// asked a plugin goes on without it after two seconds (pkg/api/timeouts.go of NRI 0.12.3):
+// a refusal has to come before.
+const (
+	lockTimeout     = 10 * time.Second
+	lockTimeoutByID = time.Second
+)
 
 // state is the locked folder of all pods, and what one of them has kept.
 type state struct {
@@ -55,7 +60,7 @@ func openIn(folders []string, r record, mkdir func(string, fs.FileMode) error) (
 	}
 	s := &state{root: root, name: r.name(), told: r.pid == 0}
 	if s.lock, err = root.Open("."); err == nil {
-		err = lock(s.lock)
+		err = lock(s.lock, r.timeout())
 	}
 	step("pod locked")
 	if err == nil {
@@ -78,14 +83,14 @@ func (s *state) close() {
 	}
 }
 
-func lock(f *os.File) error {
-	for limit := time.Now().Add(lockTimeout); ; time.Sleep(time.Millisecond) {
+func lock(f *os.File, timeout time.Duration) error {
+	for limit := time.Now().Add(timeout); ; time.Sleep(time.Millisecond) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err != unix.EWOULDBLOCK && err != unix.EINTR {
 			return os.NewSyscallError("flock "+f.Name(), err)
 		}
 		if time.Now().After(limit) {
-			return fmt.Errorf("%s has been locked for %v by another process: see who holds it (lslocks)", f.Name(), lockTimeout)
+			return fmt.Errorf("%s has been locked for %v by another process: see who holds it (lslocks)", f.Name(), timeout)
 		}
 	}
 }
