@@ -181,7 +181,7 @@ func TestRuntimeGone(t *testing.T) {
 	s.setup(s.runtimes[0], "")
 	s.configure(t, "--mode=runtime")
 	s.podman(t, "run", "--detach", "--runtime=timens", "--name=c", image)
-	if said := s.configure(t, "--remove"); !strings.Contains(said, `containers that were made with the runtime "timens" cannot be started any more`) {
+	if said := s.configure(t, "--remove"); !strings.Contains(said, `containers that were made with the runtime "timens" should be removed first: podman can neither enter nor stop them`) {
 		t.Errorf("configure --remove said\n%s", said)
 	}
 	if said := s.podmanFails(t, "exec", "c", "/probe", "now"); !strings.Contains(said, "runtime timens is missing") {

@@ -77,9 +77,9 @@ func (h *Host) configure(o Options, dir string) (*Result, error) {
 		}
 	} else {
 		p.restart()
-		if old != nil && old.Mode == ModeRuntime && (o.Engine == Podman || o.Engine == Docker) {
-			p.note("containers that were made with the runtime %q cannot be started any more: make them again", runtimeName)
-		}
+	}
+	if old != nil && old.Mode == ModeRuntime && p.out.Mode != ModeRuntime {
+		p.note("%s", leftBehind[o.Engine])
 	}
 	for _, f := range ov.changes() {
 		p.out.Changes = append(p.out.Changes, Change{f.path, f.is, f.want})

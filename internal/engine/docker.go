@@ -79,14 +79,11 @@ func (p *planner) docker() error {
 	if err != nil {
 		return err
 	}
+	own := p.dockerRuntimePath()
 	if err := p.fs.edit(conf, formatJSON, "", func(e *editor) error { return p.dockerRuntime(e, shim) }); err != nil {
 		return err
 	}
-	if r, err := p.h.LowLevel(""); err == nil {
-		if reason := execReason(r); reason != "" {
-			p.note("%s", reason)
-		}
-	}
+	p.shimNote(own)
 	p.out.Restart = strings.Replace(p.out.Restart, "Restart Docker: systemctl restart docker", "Let Docker read it: systemctl reload docker (containers go on running)", 1)
 	p.out.Restart = strings.Replace(p.out.Restart, "Restart Docker: systemctl --user restart docker", "Let Docker read it: systemctl --user reload docker (containers go on running)", 1)
 	option := "--runtime " + runtimeName + " "

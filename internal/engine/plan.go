@@ -169,6 +169,29 @@ func (p *planner) hookNote(name string) {
 	}
 }
 
+// leftBehind says what becomes of containers that name a runtime which goes. The tests
+// of podman, Docker and containerd see it.
+var leftBehind = map[string]string{
+	Podman:     `containers that were made with the runtime "timens" should be removed first: podman can neither enter nor stop them without it`,
+	Docker:     `containers that were made with the runtime "timens" cannot be started any more: make them again`,
+	Containerd: `pods of the runtime handler "timens" should be removed first: nothing can be made in them without it, and containerd 2 cannot enter them`,
+	CRIO:       `pods of the runtime handler "timens" should be removed first: CRI-O may not be able to manage them without it`,
+}
+
+// shimNote is for a shim that takes the place of an engine's own low-level runtime.
+func (p *planner) shimNote(own string) {
+	r, err := p.h.LowLevel("")
+	if err != nil {
+		return
+	}
+	if reason := execReason(r); reason != "" {
+		p.note("%s", reason)
+	}
+	if other, err := p.h.LowLevel(own); err == nil && other != r && own != "" {
+		p.note("the shim starts %v, where %s itself starts %v: to keep that, name it first under \"runtimes\" in /etc/oci-timens/config.toml", r, p.Engine, other)
+	}
+}
+
 // execReason says why what is run later in a container sees other clocks, or "".
 func execReason(r plan.Runtime) string {
 	if r.Name == "runc" && !r.Native() {

@@ -71,11 +71,7 @@ func (p *planner) podmanShim() (func(*editor) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r, err := p.h.LowLevel(""); err == nil {
-		if reason := execReason(r); reason != "" {
-			p.note("%s", reason)
-		}
-	}
+	p.shimNote(p.podmanRuntime())
 	return func(e *editor) error {
 		if err := e.set([]string{shim}, "engine", "runtimes", runtimeName); err != nil || !p.SetDefault {
 			return err
