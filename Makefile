@@ -4,6 +4,8 @@
 VERSION  ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
 RUNS     ?= 200
+ROUNDS   ?= 3
+CHURN    ?= 2000
 
 # Tools are built once for each version, below .tools.
 RUNC_VERSION := $(shell sed -n 's|^.*opencontainers/runc v\([^ ]*\).*|\1|p' integration/go.mod)
@@ -122,9 +124,11 @@ test-containerd: engine-deps $(DEBIAN13) $(CONTAINERD)
 $(ENGINES:%=test-%): test-%: deps
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
 
-.PHONY: test-k8s cluster
+.PHONY: test-k8s bench-k8s cluster
 test-k8s: k8s-deps ## tests in Kubernetes clusters, as root; dist/kubernetes.md shows what works
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 6 $(TESTFLAGS) ./k8s
+bench-k8s: k8s-deps ## what pods pay in a Kubernetes cluster, as root, in about an hour: ROUNDS=3 CHURN=2000
+	cd integration && $(GO) test -count=1 -timeout 5h -v -run '^TestMeasure$$' ./k8s -rounds $(ROUNDS) -churn $(CHURN)
 CLUSTER ?= RuntimeClass
 cluster: k8s-deps ## a Kubernetes cluster to try things in, as root, until Ctrl-C: CLUSTER=RuntimeClass
 	cd integration && $(GO) test -count=1 -timeout 0 -v -run '^TestServe$$' ./k8s -serve $(CLUSTER)
@@ -148,6 +152,13 @@ engine-deps:
 .PHONY: bench
 bench: build $(RUNC) ## what hook and shim cost, as root: RUNS=200
 	cd integration && $(GO) run ./bench -runs $(RUNS) -bin $(CURDIR)/bin -runc $(CURDIR)/$(RUNC)
+
+.PHONY: bench-engines
+bench-engines: build $(RUNC) engine-deps $(DEBIAN13) $(CONTAINERD) ## what podman and containerd cost that are set up, as root: RUNS=200
+	cd integration && $(GO) build -o ../bin/bench ./bench
+	for engine in podman containerd; do \
+		(cd integration && ../bin/bench -engine $$engine -runs $(RUNS) -bin $(CURDIR)/bin -runc $(CURDIR)/$(RUNC)) || exit; \
+	done
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint, which also holds the borders between packages
