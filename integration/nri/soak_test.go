@@ -22,7 +22,6 @@ const (
 	manyPods = 2000
 	warmUp   = 200 // pods, after which nothing may grow
 	maxRSS   = 32 << 20
-	maxP99   = 2 * time.Millisecond
 )
 
 // TestManyPods has the engine's side of NRI itself, without an engine, tell the plugin of
@@ -57,7 +56,6 @@ func TestManyPods(t *testing.T) {
 	})
 	var all, part []time.Duration
 	var before resources
-	quiet := time.Hour // the p99 of the quietest part: others may use this machine as well
 	for i := range manyPods {
 		part = append(part, lifeOfPod(t, engine, i)...)
 		if (i+1)%warmUp > 0 {
@@ -66,15 +64,19 @@ func TestManyPods(t *testing.T) {
 		if i < warmUp {
 			before = measure(t, m)
 		} else {
-			all, quiet = append(all, part...), min(quiet, percentile(part, 99))
+			all = append(all, part...)
 		}
 		part = nil
 	}
 	after := measure(t, m)
-	t.Logf("%d requests: median %v, p99 %v, and %v when it was quiet; %+v after %d pods, %+v after %d", len(all),
-		percentile(all, 50), percentile(all, 99), quiet, before, warmUp, after, manyPods)
-	if quiet > maxP99 {
-		t.Errorf("one request in a hundred takes more than %v", quiet)
+	t.Logf("%d requests: median %v, p99 %v, seen by the engine; %+v after %d pods, %+v after %d", len(all),
+		percentile(all, 50), percentile(all, 99), before, warmUp, after, manyPods)
+	// By the plugin's own clock: how soon the engine is let run again is not its doing.
+	text := m.Run("busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:9464/metrics")
+	requests, inTime := metric(t, text, "timens_nri_request_seconds_count"), metric(t, text, `timens_nri_request_seconds_bucket{le="0.002"}`)
+	t.Logf("handled within 2 ms: %d of %d, within 0.5 ms: %d", inTime, requests, metric(t, text, `timens_nri_request_seconds_bucket{le="0.0005"}`))
+	if inTime < requests*99/100 {
+		t.Errorf("%d of %d requests were handled within 2 ms", inTime, requests)
 	}
 	if after.rss > maxRSS || after.rss > before.rss+before.rss/4 {
 		t.Errorf("%d bytes of memory are used, %d before", after.rss, before.rss)
@@ -131,16 +133,28 @@ func lifeOfPod(t *testing.T, engine *adaptation.Adaptation, i int) (took []time.
 	return took
 }
 
+// metric finds a number in what the plugin tells Prometheus.
+func metric(t *testing.T, text, name string) int {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if n, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.Atoi(strings.TrimSpace(n))
+			if err != nil {
+				t.Error(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("no %s in %s", name, text)
+	return 0
+}
+
 // resources are what the plugin uses.
 type resources struct{ rss, files, goroutines int }
 
 func measure(t *testing.T, m *machine.Machine) (r resources) {
 	t.Helper()
-	for line := range strings.Lines(m.Run("busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:9464/metrics")) {
-		if n, ok := strings.CutPrefix(line, "go_goroutines "); ok {
-			r.goroutines, _ = strconv.Atoi(strings.TrimSpace(n))
-		}
-	}
+	r.goroutines = metric(t, m.Run("busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:9464/metrics"), "go_goroutines")
 	dirs, err := filepath.Glob(m.Path("/proc/[0-9]*"))
 	if err != nil {
 		t.Fatal(err)
