@@ -124,6 +124,10 @@ test-containerd: engine-deps $(DEBIAN13) $(CONTAINERD)
 $(ENGINES:%=test-%): test-%: deps
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
 
+.PHONY: test-nri
+test-nri: deps engine-deps $(DEBIAN13) $(CONTAINERD) ## tests of timens-nri with containerd, as root
+	cd integration && $(GO) test -count=1 -timeout 9m -parallel 2 $(TESTFLAGS) ./nri
+
 .PHONY: test-k8s bench-k8s cluster
 test-k8s: k8s-deps ## tests in Kubernetes clusters, as root; dist/kubernetes.md shows what works
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 6 $(TESTFLAGS) ./k8s
