@@ -18,7 +18,7 @@ type stack struct {
 const (
 	byClass = "RuntimeClass"
 	byNRI   = "NRI"
-	byNone  = "neither" // what a node is measured against
+	byNone  = "neither" // until a pod names the class, or the plugin is started
 
 	newest  = "2.4.2"
 	debians = "1.7.24" // Debian 13's own
@@ -90,7 +90,7 @@ func (c *cluster) install(t testing.TB) {
 	c.m.Copy(machine.Tool(t, "runc-1.5.2"), "/usr/local/sbin/runc", 0o755)
 	c.m.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
 	c.m.Install()
-	if c.stack.way == byNRI {
+	if c.stack.way != byClass {
 		c.m.Copy(builtPlugin(t), plugin, 0o755)
 	}
 }
@@ -113,7 +113,7 @@ func (c *cluster) configure(t testing.TB) {
 	c.m.Run("mkdir", "-p", "/var/lib/kubelet")
 	c.m.Run("mount", "-t", "tmpfs", "kubelet", "/var/lib/kubelet")
 	c.m.Run("ip", "address", "add", nodeIP+"/32", "dev", "lo")
-	if c.stack.way == byClass {
+	if c.stack.way != byNRI {
 		c.m.Run("timensctl", "configure", "containerd")
 	}
 }

@@ -12,7 +12,10 @@ import (
 )
 
 var (
-	serve = flag.String("serve", "", "start a cluster whose pods get clocks by this way, NRI or RuntimeClass, until interrupted")
+	serve   = flag.String("serve", "", "start a cluster whose pods get clocks by this way, NRI or RuntimeClass, until interrupted")
+	rounds  = flag.Int("rounds", 0, "measure instead of testing: rounds of each way to create pods")
+	many    = flag.Int("pods", 100, "pods that are created at once")
+	churned = flag.Int("churn", 2000, "pods that are created and deleted in all")
 )
 
 func TestMain(m *testing.M) {
