@@ -19,15 +19,35 @@ import (
 // name is a full reference, such as "localhost/probe:latest".
 func Image(t testing.TB, name string) string {
 	t.Helper()
-	layer := archive(t, layerFiles(t))
+	return pack(t, name, layerFiles(t), map[string]any{
+		"Entrypoint": []string{"/probe"}, "Cmd": []string{"hold"},
+		"Env": []string{"PATH=/:/bin"}, "StopSignal": "SIGTERM",
+	})
+}
+
+// ImageOf is the same of an image that holds some programs of the machine below, and
+// nothing else.
+func ImageOf(t testing.TB, name string, programs ...string) string {
+	t.Helper()
+	var files []entry
+	for _, path := range programs {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, entry{filepath.Base(path), content, 0o555})
+	}
+	return pack(t, name, files, map[string]any{})
+}
+
+func pack(t testing.TB, name string, files []entry, settings map[string]any) string {
+	t.Helper()
+	layer := archive(t, files)
 	config := marshal(t, map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
 		"created": "1970-01-01T00:00:00Z",
-		"config": map[string]any{
-			"Entrypoint": []string{"/probe"}, "Cmd": []string{"hold"},
-			"Env": []string{"PATH=/:/bin"}, "StopSignal": "SIGTERM",
-		},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest(layer)}},
+		"config":  settings,
+		"rootfs":  map[string]any{"type": "layers", "diff_ids": []string{digest(layer)}},
 	})
 	blob := func(content []byte) string { return "blobs/sha256/" + digest(content)[len("sha256:"):] }
 	descriptor := func(media string, content []byte) map[string]any {
