@@ -117,23 +117,41 @@ func (c *cluster) testCrash(t *testing.T) {
 	agree(t, "exec", c.exec(t, p, "a"), want)
 }
 
+// annotate changes what a pod asks for, and leaves kubelet the time to hear of it.
+func (c *cluster) annotate(t testing.TB, p *pod, annotations ...string) {
+	t.Helper()
+	c.kubectl(t, append([]string{"annotate", "pod", p.Metadata.Name, "--overwrite"}, annotations...)...)
+	time.Sleep(2 * time.Second)
+}
+
 // testAnnotate changes what a pod asks for while it runs.
 func (c *cluster) testAnnotate(t *testing.T) {
 	p := c.run(t, c.newPod(bothAsked, named("a"), named("b")))
-	c.kubectl(t, "annotate", "pod", p.Metadata.Name, "--overwrite", "io.timens.boottime=+5h", "io.timens.monotonic=nonsense")
+	c.annotate(t, p, "io.timens.boottime=+5h", "io.timens.monotonic=+6h", "io.timens.boottime/container.a=+7h")
 	c.again(t, p, "a")
 	agree(t, "restarted", c.logged(t, p, "a"), both)
 	agree(t, "exec", c.exec(t, p, "a"), both)
 	agree(t, "the other one", c.exec(t, p, "b"), both)
 
-	quiet := c.run(t, c.newPod(nil))
-	c.kubectl(t, "annotate", "pod", quiet.Metadata.Name, "io.timens.boottime=+5h")
-	c.again(t, quiet, "a")
-	agree(t, "one that had asked for nothing", c.logged(t, quiet, "a"), machine.Clocks{})
-
 	c.kubectl(t, "delete", "pod", p.Metadata.Name, "--wait")
 	p.Metadata.Annotations = asked{"io.timens.boottime": "+5h"}
 	agree(t, "recreated", c.logged(t, c.run(t, p), "a"), machine.Clocks{Boottime: 5 * time.Hour})
+}
+
+// testAnnotateNothing does the same to a pod that had asked for nothing.
+func (c *cluster) testAnnotateNothing(t *testing.T) {
+	p := c.run(t, c.newPod(nil))
+	c.annotate(t, p, "io.timens.boottime=+5h")
+	c.again(t, p, "a")
+	agree(t, "restarted", c.logged(t, p, "a"), machine.Clocks{})
+}
+
+// testAnnotateBadly has a pod ask for what cannot be understood, once it runs.
+func (c *cluster) testAnnotateBadly(t *testing.T) {
+	p := c.run(t, c.newPod(bothAsked))
+	c.annotate(t, p, "io.timens.boottime=nonsense")
+	c.again(t, p, "a")
+	agree(t, "restarted", c.logged(t, p, "a"), both)
 }
 
 func (c *cluster) testKeys(t *testing.T) {

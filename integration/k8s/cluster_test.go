@@ -18,6 +18,7 @@ type stack struct {
 const (
 	byClass = "RuntimeClass"
 	byNRI   = "NRI"
+	byPod   = "NRI, a pod"
 	byNone  = "neither" // until a pod names the class, or the plugin is started
 
 	newest  = "2.4.2"
@@ -91,7 +92,7 @@ func (c *cluster) install(t testing.TB) {
 	c.m.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
 	c.m.Install()
 	if c.stack.way != byClass {
-		c.m.Copy(builtPlugin(t), plugin, 0o755)
+		c.m.Copy(built(t, "timens-nri"), plugin, 0o755)
 	}
 }
 
@@ -113,7 +114,7 @@ func (c *cluster) configure(t testing.TB) {
 	c.m.Run("mkdir", "-p", "/var/lib/kubelet")
 	c.m.Run("mount", "-t", "tmpfs", "kubelet", "/var/lib/kubelet")
 	c.m.Run("ip", "address", "add", nodeIP+"/32", "dev", "lo")
-	if c.stack.way != byNRI {
+	if c.stack.way == byClass || c.stack.way == byNone {
 		c.m.Run("timensctl", "configure", "containerd")
 	}
 }
@@ -126,6 +127,8 @@ func (c *cluster) containerdConfig() string {
 		return containerd3 + nri3
 	case stack{debians, byClass}:
 		return containerd2
+	case stack{newest, byPod}:
+		return containerd3 + required
 	}
 	return containerd3
 }

@@ -50,6 +50,10 @@ const (
 [plugins.'io.containerd.nri.v1.nri'.default_validator]
   enable = true
 `
+	// No pod starts without the plugin, but for the plugin's own.
+	required = nri3 + `  required_plugins = ["timens"]
+  tolerate_missing_plugins_annotation = "tolerate-missing-nri-plugins.noderesource.dev"
+`
 )
 
 const network = `{"cniVersion": "1.0.0", "name": "pods", "plugins": [

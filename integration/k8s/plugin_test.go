@@ -29,19 +29,20 @@ var ofPlugin = map[string]bool{restartOfPlugin: true, pluginAbsent: true, plugin
 
 var building sync.Mutex
 
-// builtPlugin is timens-nri, built once for all tests, beside the other programs.
-func builtPlugin(t testing.TB) string {
+// built is a program of ours that only nodes of Kubernetes have, built once for all
+// tests, beside the others.
+func built(t testing.TB, name string) string {
 	t.Helper()
 	building.Lock()
 	defer building.Unlock()
-	out := filepath.Join(machine.Programs(t).Dir, "timens-nri")
+	out := filepath.Join(machine.Programs(t).Dir, name)
 	if _, err := os.Stat(out); err == nil {
 		return out
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", out, "./cmd/timens-nri")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", out, "./cmd/"+name)
 	cmd.Dir, cmd.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building timens-nri: %v\n%s", err, text)
+		t.Fatalf("building %s: %v\n%s", name, err, text)
 	}
 	return out
 }

@@ -29,6 +29,8 @@ func TestCluster(t *testing.T) {
 					{"liveness probes by exec", c.testProbe},
 					{"crash and restart of a container", c.testCrash},
 					{"`kubectl annotate --overwrite`, then restart: as before; recreated: as annotated", c.testAnnotate},
+					{"the same of a pod that had asked for nothing", c.testAnnotateNothing},
+					{"the same with a value that cannot be understood", c.testAnnotateBadly},
 					{"`KEY/container.NAME` and `KEY/pod`", c.testKeys},
 					{"refusal in `kubectl describe pod`, with the reason", c.testRefused},
 					{"nothing asked: untouched", c.testUntouched},
