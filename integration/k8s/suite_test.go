@@ -29,6 +29,7 @@ func TestCluster(t *testing.T) {
 					{"liveness probes by exec", c.testProbe},
 					{"crash and restart of a container", c.testCrash},
 					{"`kubectl annotate --overwrite`, then restart: as before; recreated: as annotated", c.testAnnotate},
+					{"the same with a `KEY/container.NAME` that is added", c.testAnnotateOne},
 					{"the same of a pod that had asked for nothing", c.testAnnotateNothing},
 					{"the same with a value that cannot be understood", c.testAnnotateBadly},
 					{"`KEY/container.NAME` and `KEY/pod`", c.testKeys},
