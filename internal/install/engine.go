@@ -33,7 +33,7 @@ func (o *Options) enter() error {
 	for name, value := range map[string]string{
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		// systemctl does nothing where it finds itself in a chroot, unless it is told to
-		// (running_in_chroot, src/basic/virt.c in systemd 252 and 257).
+		// (systemd, docs/ENVIRONMENT.md).
 		"SYSTEMD_IGNORE_CHROOT": "1",
 	} {
 		if err := os.Setenv(name, value); err != nil {
