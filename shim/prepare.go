@@ -2,8 +2,10 @@ package shim
 
 import (
 	"fmt"
+	"slices"
 
 	"oci-timens/internal/edit"
+	"oci-timens/internal/pod"
 	"oci-timens/spec"
 )
 
@@ -19,12 +21,24 @@ func (s *shim) prepare(facts edit.Facts) error {
 		return err
 	}
 	defer file.Close()
-	if s.cfg.Defaults.IsZero() && !spec.Mentioned(text) {
+	inPod := pod.MayBeEdited(text)
+	if s.cfg.Defaults.IsZero() && !spec.Mentioned(text) && !inPod {
 		return nil // whether it is valid is for the runtime to say
 	}
 	doc, err := file.Parse(text)
 	if err != nil {
 		return err
+	}
+	var notes []string
+	if inPod {
+		bundle, _ := s.inv.config()
+		edited, err := pod.AsCreated(doc, bundle)
+		if err != nil {
+			return err
+		}
+		if edited {
+			notes = append(notes, "the annotations that the pod was created with count, which have been edited since: create it anew for others")
+		}
 	}
 	r, err := edit.Edit(doc, s.cfg, facts)
 	if err != nil {
@@ -33,8 +47,8 @@ func (s *shim) prepare(facts edit.Facts) error {
 	if err := file.Replace(doc); err != nil {
 		return err
 	}
-	if !r.Request.IsZero() || !s.cfg.Defaults.IsZero() {
-		s.note(append(r.Request.Notes, r.Plan.Warnings...), r.Plan)
+	if !r.Request.IsZero() || !s.cfg.Defaults.IsZero() || len(notes) > 0 {
+		s.note(slices.Concat(notes, r.Request.Notes, r.Plan.Warnings), r.Plan)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // container belongs to. podman sets CRI-O's for the containers of a pod, but not for
 // its infra container, and leaves the type out since 5.0 (pkg/specgen/generate).
 const (
-	keyContainerdSandbox = "io.kubernetes.cri.sandbox-id"
+	KeyContainerdSandbox = "io.kubernetes.cri.sandbox-id"
 	keyCrioSandbox       = "io.kubernetes.cri-o.SandboxID"
 	typeContainer        = "container"
 )
@@ -27,7 +27,7 @@ func Pod(a map[string]string) (id string, in bool, err error) {
 	if err != nil || kind == typeSandbox {
 		return "", false, err
 	}
-	if id, err = agreed(a, keyContainerdSandbox, keyCrioSandbox); err != nil {
+	if id, err = agreed(a, KeyContainerdSandbox, keyCrioSandbox); err != nil {
 		return "", false, err
 	}
 	switch {

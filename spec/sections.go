@@ -28,6 +28,36 @@ func (d *Document) Annotations() (map[string]string, error) {
 	return a, nil
 }
 
+// SetOwnAnnotations replaces those annotations of ours among is, what [Document.Annotations]
+// returned, by those of ours among want, and reports whether there were others.
+func (d *Document) SetOwnAnnotations(is, want map[string]string) (changed bool, err error) {
+	saved := d.data
+	for _, key := range ownKeys(is) {
+		if _, ok := want[key]; !ok && err == nil {
+			changed, err = true, d.Remove("annotations", key)
+		}
+	}
+	for _, key := range ownKeys(want) {
+		if v, ok := is[key]; (!ok || v != want[key]) && err == nil {
+			changed, err = true, d.Set(want[key], "annotations", key)
+		}
+	}
+	if err != nil {
+		d.data = saved
+		return false, err
+	}
+	return changed, nil
+}
+
+// CgroupsPath returns linux.cgroupsPath, "" where there is none.
+func (d *Document) CgroupsPath() (path string, err error) {
+	list, err := d.list(anObject, "linux")
+	if err != nil {
+		return "", err
+	}
+	return d.text(list, []string{"linux", "cgroupsPath"})
+}
+
 // Namespace returns whether linux.namespaces has an entry of a type, such as
 // "pid", and the path of the namespace to join, "" for a new one. Two entries of
 // the type are an error, as they are to runtimes.

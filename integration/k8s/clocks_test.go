@@ -138,26 +138,12 @@ func (c *cluster) testAnnotate(t *testing.T) {
 	agree(t, "recreated", c.logged(t, c.run(t, p), "a"), machine.Clocks{Boottime: 5 * time.Hour})
 }
 
-// counts is a limit of the RuntimeClass: containerd hands a restarted container the
-// annotations that its pod has now, and only the clocks of a sandbox that is shifted
-// tell what it had.
-func (c *cluster) counts(t *testing.T, what string) (is bool) {
-	if is = c.stack.way == byClass; is {
-		limit(t, what)
-	}
-	return is
-}
-
 // testAnnotateOne adds a key for one container of a running pod.
 func (c *cluster) testAnnotateOne(t *testing.T) {
 	p := c.run(t, c.newPod(bothAsked))
 	c.annotate(t, p, "io.timens.boottime/container.a=+7h")
 	c.again(t, p, "a")
-	want := both
-	if c.counts(t, "**counts at the restart**") {
-		want.Boottime = 7 * time.Hour
-	}
-	agree(t, "restarted", c.logged(t, p, "a"), want)
+	agree(t, "restarted", c.logged(t, p, "a"), both)
 }
 
 // testAnnotateNothing annotates a pod that had asked for nothing.
@@ -165,22 +151,21 @@ func (c *cluster) testAnnotateNothing(t *testing.T) {
 	p := c.run(t, c.newPod(nil))
 	c.annotate(t, p, "io.timens.boottime=+5h")
 	c.again(t, p, "a")
-	var want machine.Clocks
-	if c.counts(t, "**counts at the restart**") {
-		want.Boottime = 5 * time.Hour
-	}
-	agree(t, "restarted", c.logged(t, p, "a"), want)
+	agree(t, "restarted", c.logged(t, p, "a"), machine.Clocks{})
+}
+
+// testAnnotateAway takes away what a running pod had asked for.
+func (c *cluster) testAnnotateAway(t *testing.T) {
+	p := c.run(t, c.newPod(bothAsked))
+	c.annotate(t, p, "io.timens.boottime-", "io.timens.monotonic-")
+	c.again(t, p, "a")
+	agree(t, "restarted", c.logged(t, p, "a"), both)
 }
 
 // testAnnotateBadly has a pod ask for what cannot be understood, once it runs.
 func (c *cluster) testAnnotateBadly(t *testing.T) {
 	p := c.run(t, c.newPod(bothAsked))
 	c.annotate(t, p, "io.timens.boottime=nonsense")
-	if c.counts(t, "**the restart is refused**") {
-		c.m.Try("kubectl", "exec", p.Metadata.Name, "--container=a", "--", "/bin/sh", "-c", "kill 1")
-		c.refuses(t, p, `annotation "io.timens.boottime": "nonsense"`)
-		return
-	}
 	c.again(t, p, "a")
 	agree(t, "restarted", c.logged(t, p, "a"), both)
 }

@@ -31,6 +31,7 @@ func TestCluster(t *testing.T) {
 					{"`kubectl annotate --overwrite`, then restart: as before; recreated: as annotated", c.testAnnotate},
 					{"the same with a `KEY/container.NAME` that is added", c.testAnnotateOne},
 					{"the same of a pod that had asked for nothing", c.testAnnotateNothing},
+					{"the same with annotations that are taken away", c.testAnnotateAway},
 					{"the same with a value that cannot be understood", c.testAnnotateBadly},
 					{"`KEY/container.NAME` and `KEY/pod`", c.testKeys},
 					{"refusal in `kubectl describe pod`, with the reason", c.testRefused},
