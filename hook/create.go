@@ -33,6 +33,11 @@ func createRuntime(a *asked) error {
 	if err != nil {
 		return err
 	}
+	if a.request.Resumes() {
+		if host, err = host.WithWall(); err != nil {
+			return err
+		}
+	}
 	init, err := initFacts(a, p, host)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func TestRefusesAnnotations(t *testing.T) {
 		"text": {"io.timens.boottime", "+36h later", "",
 			`annotation "io.timens.boottime": "+36h later": ' ' where a digit is needed at position 5`},
 		"unknown key": {"io.timens.uptime", "=0", "",
-			`annotation "io.timens.uptime" is unknown: the keys are io.timens.monotonic and io.timens.boottime, each with /pod or /container.NAME`},
+			`annotation "io.timens.uptime" is unknown: the keys are io.timens.monotonic and io.timens.boottime, io.timens.resume and io.timens.save, each with /pod or /container.NAME`},
 		"below zero": {"io.timens.boottime", "-4000d", "",
 			`annotation "io.timens.boottime": "-4000d"`},
 		"beyond 146 years": {"io.timens.monotonic", "+60000d", "",

@@ -183,6 +183,9 @@ func (p *Plugin) ask(sandbox *api.PodSandbox, c *api.Container, decide decider) 
 		return out, nil
 	}
 	host, err := timens.ReadHost()
+	if err == nil && request.Resumes() {
+		host, err = host.WithWall()
+	}
 	if err != nil {
 		return out, fmt.Errorf("the clocks of this host: %w", err)
 	}

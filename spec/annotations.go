@@ -19,6 +19,12 @@ const (
 	// timens.ParseSetting. "/pod" or "/container.NAME" may follow.
 	KeyMonotonic = Prefix + "monotonic"
 	KeyBoottime  = Prefix + "boottime"
+	// KeyResume holds the snapshot of clocks that both go on from, as read by
+	// timens.ParseSnapshot, or "saved:NAME" or "saved-or-new:NAME" for one that was kept
+	// on this host. "/pod" or "/container.NAME" may follow.
+	KeyResume = Prefix + "resume"
+	// KeySave holds the NAME under which a snapshot is kept when the container has ended.
+	KeySave = Prefix + "save"
 	// KeyCrun is what crun 0.12 to 1.8.3 took: text that it wrote to
 	// /proc/self/timens_offsets as it was.
 	KeyCrun = "run.oci.timens_offset"
@@ -67,6 +73,9 @@ func ParseAnnotations(a map[string]string) (Request, error) {
 			return Request{}, err
 		}
 	}
+	if err := p.finish(); err != nil {
+		return Request{}, err
+	}
 	return p.Request, nil
 }
 
@@ -90,41 +99,75 @@ func mentions(config []byte, word string) bool {
 // parser collects a request, and remembers who has asked for it.
 type parser struct {
 	Request
-	monotonic, boottime scope
+	scopes  map[string]scope // by the key without what follows it
+	resumes Saved            // of KeyResume; its Name is "" where Setting is known
+}
+
+// wins reports whether nobody more specific has asked by the same key.
+func (p *parser) wins(base string, sc scope) bool {
+	if sc <= p.scopes[base] {
+		return false
+	}
+	if p.scopes == nil {
+		p.scopes = map[string]scope{}
+	}
+	p.scopes[base] = sc
+	return true
 }
 
 // take takes a setting unless a more specific key has asked.
 func (p *parser) take(c timens.Clock, sc scope, a Asked) {
-	who, what := &p.monotonic, &p.Monotonic
-	if c == timens.Boottime {
-		who, what = &p.boottime, &p.Boottime
-	}
-	if sc > *who {
-		*who, *what = sc, a
+	if p.wins(keyOf(c), sc) {
+		p.set(c, a)
 	}
 }
 
 // own reads one of this project's keys.
 func (p *parser) own(a map[string]string, key string) error {
-	clock, sc, name, err := parseKey(key)
+	base, sc, name, err := parseKey(key)
 	if err != nil {
 		return err
 	}
-	value := a[key]
-	if err := checkValue(key, value, `an offset such as "+36h", or "=0" for a clock that starts at zero`); err != nil {
-		return err
-	}
-	setting, err := timens.ParseSetting(value)
+	asked := Asked{Source: source(key), Value: a[key], Alone: sc == scopeContainer}
+	set, err := p.value(key, base, asked)
 	if err != nil {
-		return fmt.Errorf("%s: %w", source(key), err)
+		return err
 	}
 	if sc == scopeContainer {
 		if mine, err := isContainer(a, key, name); !mine {
 			return err
 		}
 	}
-	p.take(clock, sc, Asked{setting, source(key), value, sc == scopeContainer})
+	if p.wins(base, sc) {
+		set()
+	}
 	return nil
+}
+
+// value checks the value of a key. What it asks for is asked when set is called.
+func (p *parser) value(key, base string, a Asked) (set func(), err error) {
+	switch base {
+	case KeyResume:
+		return p.resumeValue(key, a)
+	case KeySave:
+		if !isSavedName(a.Value) {
+			return nil, fmt.Errorf("%s: %q is no name for a snapshot: %s", a.Source, brief(a.Value), savedNames)
+		}
+		return func() { p.Save = a.Value }, nil
+	}
+	if err := checkValue(key, a.Value, `an offset such as "+36h", or "=0" for a clock that starts at zero`); err != nil {
+		return nil, err
+	}
+	if a.Setting, err = timens.ParseSetting(a.Value); err != nil {
+		return nil, fmt.Errorf("%s: %w", a.Source, err)
+	}
+	return func() {
+		for _, c := range timens.AllClocks() {
+			if base == keyOf(c) {
+				p.set(c, a)
+			}
+		}
+	}, nil
 }
 
 // crun reads the lines of crun's old key. A clock without a line keeps what it
@@ -170,29 +213,26 @@ func IsOwnKey(key string) bool {
 
 func keyOf(c timens.Clock) string { return Prefix + c.String() }
 
-// parseKey splits a key into its clock and for whom it is meant.
-func parseKey(key string) (timens.Clock, scope, string, error) {
+// parseKey splits a key into what it is about and for whom it is meant.
+func parseKey(key string) (base string, sc scope, name string, err error) {
 	base, suffix, found := strings.Cut(key, "/")
-	for _, c := range timens.AllClocks() {
-		if base != keyOf(c) {
-			continue
-		}
+	if slices.Contains([]string{KeyMonotonic, KeyBoottime, KeyResume, KeySave}, base) {
 		if !found {
-			return c, scopeAll, "", nil
+			return base, scopeAll, "", nil
 		}
 		if suffix == "pod" {
-			return c, scopePod, "", nil
+			return base, scopePod, "", nil
 		}
 		if name, ok := strings.CutPrefix(suffix, "container."); ok {
 			if !isName(name) {
-				return 0, 0, "", fmt.Errorf("%s: %q is no container name: letters, digits, \"-\", \"_\" and \".\" follow \"container.\"",
+				return "", 0, "", fmt.Errorf("%s: %q is no container name: letters, digits, \"-\", \"_\" and \".\" follow \"container.\"",
 					source(key), brief(name))
 			}
-			return c, scopeContainer, name, nil
+			return base, scopeContainer, name, nil
 		}
 	}
-	return 0, 0, "", fmt.Errorf("%s is unknown: the keys are %s and %s, each with /pod or /container.NAME",
-		source(key), KeyMonotonic, KeyBoottime)
+	return "", 0, "", fmt.Errorf("%s is unknown: the keys are %s and %s, %s and %s, each with /pod or /container.NAME",
+		source(key), KeyMonotonic, KeyBoottime, KeyResume, KeySave)
 }
 
 // isName reports whether s has the characters that an annotation key and a

@@ -96,13 +96,17 @@ func TestParseAnnotationsCrunOffsets(t *testing.T) {
 }
 
 func TestParseAnnotationsRefuses(t *testing.T) {
-	const keys = `is unknown: the keys are io.timens.monotonic and io.timens.boottime, each with /pod or /container.NAME`
+	const keys = `is unknown: the keys are io.timens.monotonic and io.timens.boottime, io.timens.resume and io.timens.save, each with /pod or /container.NAME`
 	for name, tt := range map[string]struct {
 		in   map[string]string
 		want string
 	}{
 		"misspelt":       {map[string]string{"io.timens.botttime": "+1h"}, `annotation "io.timens.botttime" ` + keys},
-		"resume":         {map[string]string{"io.timens.resume": "x"}, `annotation "io.timens.resume" ` + keys},
+		"resume":         {map[string]string{"io.timens.resume": "x"}, `annotation "io.timens.resume": "x": want ` + wantResume},
+		"resume name":    {map[string]string{"io.timens.resume": "saved:../x"}, `annotation "io.timens.resume": "../x" is no name of a snapshot: ` + savedNames},
+		"save name":      {map[string]string{"io.timens.save": "a/b"}, `annotation "io.timens.save": "a/b" is no name for a snapshot: ` + savedNames},
+		"resume twice":   {map[string]string{"io.timens.resume": "saved:x", KeyBoottime: "=0"}, `annotation "io.timens.boottime" and annotation "io.timens.resume" contradict each other, for both ask for the boottime clock: remove one`},
+		"no snapshot":    {map[string]string{"io.timens.resume": "v1:x=1"}, `annotation "io.timens.resume": "v1:x=1": unknown field "x" of a snapshot at position 4`},
 		"other case":     {map[string]string{"io.timens.Boottime": "+1h"}, `annotation "io.timens.Boottime" ` + keys},
 		"slash":          {map[string]string{"io.timens/boottime": "+1h"}, `annotation "io.timens/boottime" ` + keys},
 		"prefix":         {map[string]string{"io.timens": "+1h"}, `annotation "io.timens" ` + keys},

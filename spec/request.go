@@ -17,13 +17,55 @@ type Asked struct {
 type Request struct {
 	Monotonic Asked
 	Boottime  Asked
+	// Saved is set where both clocks are to go on from a snapshot that is kept on this
+	// host, which whoever can read it then puts into Monotonic and Boottime: see Resume.
+	Saved Saved
+	// Save is the name under which a snapshot of the clocks is to be kept when the
+	// container has ended, "" for none.
+	Save string
 	// Notes are remarks for the log that refuse nothing, such as a deprecation.
 	Notes []string
 }
 
-// IsZero reports whether nothing is asked of either clock.
+// Saved names a snapshot that was kept under the name that an annotation gave it. The
+// zero value is none.
+type Saved struct {
+	Name string
+	// OrNew says that where nothing was kept under that name, the container gets what
+	// it asks for beside.
+	OrNew bool
+	// Clocks are those that go on from it: others are asked for by a more specific key.
+	Clocks []timens.Clock
+	Asked  // its Setting is not known yet
+}
+
+// IsZero reports whether nothing is asked.
 func (r Request) IsZero() bool {
-	return r.Monotonic.Setting.IsZero() && r.Boottime.Setting.IsZero()
+	return r.Monotonic.Setting.IsZero() && r.Boottime.Setting.IsZero() && r.Saved.Name == "" && r.Save == ""
+}
+
+// Resumes reports whether a clock is to go on from a snapshot.
+func (r Request) Resumes() bool {
+	_, m := r.Monotonic.Setting.Resumes()
+	_, b := r.Boottime.Setting.Resumes()
+	return m || b || r.Saved.Name != ""
+}
+
+// Resume has the clocks go on from s, which was kept under r.Saved.Name.
+func (r *Request) Resume(s timens.Snapshot) {
+	r.Saved.Setting = timens.ResumeSetting(s)
+	for _, c := range r.Saved.Clocks {
+		r.set(c, r.Saved.Asked)
+	}
+	r.Saved = Saved{}
+}
+
+func (r *Request) set(c timens.Clock, a Asked) {
+	if c == timens.Boottime {
+		r.Boottime = a
+	} else {
+		r.Monotonic = a
+	}
 }
 
 // Get returns what is asked of one clock.

@@ -76,4 +76,6 @@ type Host struct {
 	// runs in a shifted container itself. The kernel's offsets are absolute, so
 	// an offset "to the host's clock" as the reader sees it is added to these.
 	Own Offsets
+	// Wall is set only for who goes on from a Snapshot: see WithWall.
+	Wall Wall
 }

@@ -57,13 +57,13 @@ func ParseSetting(s string) (Setting, error) {
 		if err != nil {
 			return Setting{}, err
 		}
-		return Setting{settingReads, v}, nil
+		return ReadsSetting(v), nil
 	}
 	v, err := ParseOffset(s)
 	if err != nil {
 		return Setting{}, err
 	}
-	return Setting{settingOffset, v}, nil
+	return OffsetSetting(v), nil
 }
 
 // ParseOffset reads an offset: an optional sign and a span. A span is a number

@@ -27,6 +27,7 @@ func (p *Process) HostAtStart(h Host) (Host, error) {
 	age := h.Clocks.Boottime - start
 	h.Clocks.Boottime -= age
 	h.Clocks.Monotonic = max(0, h.Clocks.Monotonic-age) // it stands still while the machine sleeps
+	h.Wall.Boottime, h.Wall.Realtime = h.Wall.Boottime-age, h.Wall.Realtime-age
 	return h, nil
 }
 

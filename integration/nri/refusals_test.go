@@ -56,7 +56,7 @@ func (e *engine) testMalformed(t *testing.T) {
 		{key, strings.Repeat("x", 1<<20), `…" is 1048576 bytes long, at most 4095 are allowed`},
 		{key + "/container.", "=0", `annotation "io.timens.boottime/container.": "" is no container name`},
 		{key + "/container.a b", "=0", `"a b" is no container name`},
-		{key + "/pods", "=0", `annotation "io.timens.boottime/pods" is unknown: the keys are io.timens.monotonic and io.timens.boottime, each with /pod or /container.NAME`},
+		{key + "/pods", "=0", `annotation "io.timens.boottime/pods" is unknown: the keys are io.timens.monotonic and io.timens.boottime, io.timens.resume and io.timens.save, each with /pod or /container.NAME`},
 		{key + "/container.other", "x", `annotation "io.timens.boottime/container.other": "x": `},
 		{"io.timens.realtime", "+1h", `annotation "io.timens.realtime" is unknown`},
 		{"io.timens", "+1h", `annotation "io.timens" is unknown`},

@@ -89,6 +89,11 @@ func try(doc *spec.Document, cfg *config.Config, f Facts, b plan.Bundle) (r Resu
 		if a.Host, err = f.Clocks(); err != nil {
 			return r, fmt.Errorf("the clocks of this host: %w", err)
 		}
+		if r.Request.Resumes() && a.Host.Wall == (timens.Wall{}) {
+			if a.Host, err = a.Host.WithWall(); err != nil {
+				return r, fmt.Errorf("the clocks of this host: %w", err)
+			}
+		}
 	}
 	if r.Plan, err = decide(doc, f, a, b); err != nil {
 		return r, err

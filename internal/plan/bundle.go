@@ -59,7 +59,7 @@ func forBundle(a Ask, b Bundle, w wish) (Plan, error) {
 	if o == a.Host.Own && o == has {
 		return Plan{Reason: "the clocks asked for are those of this host"}, nil
 	}
-	p := Plan{Offsets: o, Resolved: a.toKeep(w, o)}
+	p := Plan{Offsets: o, Resolved: a.toKeep(w, o), Warnings: a.stepped(w)}
 	p.Mechanism, p.Reason, err = b.mechanism()
 	if err != nil {
 		return Plan{}, err

@@ -75,7 +75,7 @@ func forInit(a Ask, i Init, w wish) (Plan, error) {
 		return Plan{}, &UnsupportedError{
 			fmt.Sprintf("the container's waiting init has %d threads and cannot be moved on this kernel", i.Threads), i.Kernel.ExecSwitch}
 	}
-	return Plan{Mechanism: Remote, Offsets: o, Reason: "the container's init waits and gets its own time namespace", Resolved: keep}, nil
+	return Plan{Mechanism: Remote, Offsets: o, Reason: "the container's init waits and gets its own time namespace", Resolved: keep, Warnings: a.stepped(w)}, nil
 }
 
 // applied reports whether clock c was set, a moment ago, to read what resolves

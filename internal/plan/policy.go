@@ -65,10 +65,13 @@ func (a Ask) wish() wish {
 
 // first returns what is asked of the first clock that something is asked of.
 func (w wish) first() spec.Asked {
-	if w.Monotonic.Setting.IsZero() {
-		return w.Boottime
+	switch {
+	case !w.Monotonic.Setting.IsZero():
+		return w.Monotonic
+	case w.Boottime.Setting.IsZero():
+		return spec.Asked{Source: fmt.Sprintf("annotation %q", spec.KeySave), Value: w.Save}
 	}
-	return w.Monotonic
+	return w.Boottime
 }
 
 // allowed checks everything that does not depend on the offsets.
@@ -169,6 +172,18 @@ func (a Ask) inKernelRange(w wish, o timens.Offsets) error {
 		return fmt.Errorf("%s: %q: %w", asked.Source, asked.Value, err)
 	}
 	return fmt.Errorf("the %v clock that the container has without asking: %w", r.Clock, err)
+}
+
+// stepped warns of a snapshot since which no time seems to have passed.
+func (a Ask) stepped(w wish) []string {
+	s, resumes := w.Boottime.Setting.Resumes()
+	if !resumes {
+		return nil
+	}
+	if _, stepped, err := s.Gap(a.Host); err != nil || !stepped {
+		return nil
+	}
+	return []string{w.Boottime.Source + ": the snapshot was taken on another boot or host, and later than now by this host's wall clock: CLOCK_BOOTTIME goes on as if no time had passed since"}
 }
 
 // react turns a refusal into what the configuration says about refusals: an

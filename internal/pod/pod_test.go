@@ -57,12 +57,19 @@ func keep(t *testing.T, dir string, r record, list ...plan.Resolved) (had int, e
 	return had, err
 }
 
+const snapshot = "v1:monotonic=5:boottime=6.5:realtime=1767225600:host-boottime=100:boot-id=00000000-1111-2222-3333-444444444444"
+
 func TestKeep(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "oci-timens")
 	r := mine(t, "ab12")
 	zero := plan.Resolved{Reading: reading(timens.Boottime, "=0"), Offset: offset(-345600, 5e8)}
 	hour := plan.Resolved{Reading: reading(timens.Monotonic, "=1h"), Offset: offset(7, 0)}
-	for i, list := range [][]plan.Resolved{{zero}, {hour}, nil} {
+	from, err := timens.ParseSnapshot(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed := plan.Resolved{Reading: plan.Reading{Clock: timens.Monotonic, Setting: timens.ResumeSetting(from)}, Offset: offset(1, 0)}
+	for i, list := range [][]plan.Resolved{{zero}, {hour}, {resumed}, nil} {
 		if had, err := keep(t, dir, r, list...); err != nil || had != i {
 			t.Errorf("step %d: had %d, %v", i, had, err)
 		}
@@ -72,11 +79,11 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	if got := s.kept[reading(timens.Monotonic, "=3600s")]; got != hour.Offset || s.kept[zero.Reading] != zero.Offset {
+	if got := s.kept[reading(timens.Monotonic, "=3600s")]; got != hour.Offset || s.kept[zero.Reading] != zero.Offset || s.kept[resumed.Reading] != resumed.Offset {
 		t.Errorf("kept %v", s.kept)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "pods", r.name()))
-	if want := "oci-timens pod 1\nmonotonic =1h 7 0\nboottime =0 -345600 500000000\nend\n"; string(text) != want || err != nil {
+	if want := "oci-timens pod 1\nmonotonic " + snapshot + " 1 0\nmonotonic =1h 7 0\nboottime =0 -345600 500000000\nend\n"; string(text) != want || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
 }
@@ -139,10 +146,11 @@ func TestRefuses(t *testing.T) {
 		"something else":  {"end\nend\nend\n", nil, "not a whole one"},
 		"a bad line":      {strings.Replace(whole, "boottime", "realtime", 1), nil, `line 2 "realtime =0 -1 0": unknown clock "realtime"`},
 		"a bad reading":   {strings.Replace(whole, "=0", "=x", 1), nil, `line 2 "boottime =x -1 0"`},
+		"a bad snapshot":  {strings.Replace(whole, "=0", "v1:x", 1), nil, `line 2 "boottime v1:x -1 0"`},
 		"a bad number":    {strings.Replace(whole, "-1", "-", 1), nil, `line 2 "boottime =0 - 0"`},
 		"too few":         {strings.Replace(whole, " 0\n", "\n", 1), nil, `want "clock =reading seconds nanoseconds"`},
 		"out of range":    {strings.Replace(whole, "-1 0", "0 1000000000", 1), nil, `line 2 "boottime =0 0 1000000000"`},
-		"too long":        {whole + strings.Repeat("x", maxText), nil, "it is longer than 8192 bytes"},
+		"too long":        {whole + strings.Repeat("x", maxText), nil, "it is longer than 24576 bytes"},
 		"writable by all": {whole, func(t *testing.T, _, file string) { chmod(t, file, 0o666) }, "it is no regular file that only this user can write to"},
 		"a link":          {"", func(t *testing.T, dir, file string) { os.Remove(file); symlink(t, dir, file) }, "path escapes from parent"},
 		"a folder": {"", func(t *testing.T, _, file string) { os.Remove(file); mkdir(t, file) },

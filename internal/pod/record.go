@@ -70,13 +70,13 @@ func cutLast(s string) (before, after string, ok bool) {
 const (
 	firstLine = "oci-timens pod 1"
 	lastLine  = "end"
-	maxText   = 128 * maxKept
+	maxText   = 384 * maxKept
 )
 
 func format(kept map[plan.Reading]timens.Offset) string {
 	lines := []string{firstLine}
 	for _, r := range slices.SortedFunc(maps.Keys(kept), func(a, b plan.Reading) int {
-		return cmp.Or(cmp.Compare(a.Clock, b.Clock), a.Setting.Value().Compare(b.Setting.Value()))
+		return cmp.Or(cmp.Compare(a.Clock, b.Clock), a.Setting.Value().Compare(b.Setting.Value()), cmp.Compare(a.Setting.String(), b.Setting.String()))
 	}) {
 		v := kept[r]
 		lines = append(lines, fmt.Sprintf("%v %v %d %d", r.Clock, r.Setting, v.Seconds(), v.Nanoseconds()))
@@ -103,6 +103,15 @@ func parse(text string) (map[plan.Reading]timens.Offset, error) {
 	return kept, nil
 }
 
+// parseReading reads what Setting.String has written.
+func parseReading(text string) (timens.Setting, error) {
+	if !strings.HasPrefix(text, timens.SnapshotPrefix) {
+		return timens.ParseSetting(text)
+	}
+	s, err := timens.ParseSnapshot(text)
+	return timens.ResumeSetting(s), err
+}
+
 func parseLine(line string) (r plan.Reading, v timens.Offset, err error) {
 	f := strings.Split(line, " ")
 	if len(f) != 4 {
@@ -111,7 +120,7 @@ func parseLine(line string) (r plan.Reading, v timens.Offset, err error) {
 	if r.Clock, err = timens.ParseClock(f[0]); err != nil {
 		return r, v, err
 	}
-	if r.Setting, err = timens.ParseSetting(f[1]); err != nil {
+	if r.Setting, err = parseReading(f[1]); err != nil {
 		return r, v, err
 	}
 	secs, err := strconv.ParseInt(f[2], 10, 64)
