@@ -20,18 +20,24 @@ import (
 )
 
 // Usage says what Run's arguments may be.
-const Usage = `usage: probe [now | hold | timers [DURATION] | bench [CALLS]]
+const Usage = `usage: probe [now | hold | timers [DURATION] | bench [CALLS] | watch FILE [DURATION]]
 
 now     report clocks, uptime, start time and namespaces (the default)
 hold    report the same, then wait for SIGTERM or SIGINT
 timers  arm every kind of absolute timer and report when each fired
 bench   report what one clock reading costs
+watch   report like hold, then watch the clocks, with timers armed for DURATION from
+        then, and at SIGHUP and in the end write to FILE what was seen; go on from
+        what is there
 `
 
-// Run does what args ask for and writes one JSON object to w: a Report for now
-// and hold, a Timers for timers, a Cost for bench. It returns the exit code: 0,
+// Run does what args ask for and writes one JSON object to w: a Report for now,
+// hold and watch, a Timers for timers, a Cost for bench. It returns the exit code: 0,
 // 1 for a failure, 2 for wrong arguments, with the reason on stderr.
 func Run(w io.Writer, args []string) int {
+	if len(args) > 1 && args[0] == "watch" {
+		return runWatch(w, args[1], args[2:])
+	}
 	mode, arg := "now", ""
 	switch len(args) {
 	case 0:
@@ -59,6 +65,25 @@ func Run(w io.Writer, args []string) int {
 	}
 	if mode == "hold" {
 		<-stop
+	}
+	return 0
+}
+
+func runWatch(w io.Writer, file string, args []string) int {
+	var err error
+	after := time.Minute
+	if len(args) > 0 {
+		after, err = time.ParseDuration(args[0])
+	}
+	if len(args) > 1 {
+		err = fmt.Errorf("watch: %q is too much", args[1])
+	}
+	if err == nil {
+		err = watch(w, file, after)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "probe: %v\n", err)
+		return 1
 	}
 	return 0
 }

@@ -23,6 +23,7 @@ type Timer struct {
 	Deadline int64  `json:"deadline"` // what the clock should read
 	Fired    int64  `json:"fired"`    // what it read
 	Elapsed  int64  `json:"elapsed"`  // since the timer was armed, by CLOCK_REALTIME
+	Error    string `json:"error,omitempty"`
 }
 
 type waiter struct {
@@ -30,49 +31,65 @@ type waiter struct {
 	wait func(clock int32, deadline int64) error
 }
 
+// outcome is what became of one of the timers.
+type outcome struct {
+	i   int
+	t   Timer
+	err error
+}
+
+func (o outcome) fill(timers []Timer) {
+	t := &timers[o.i]
+	t.Deadline, t.Fired, t.Elapsed = o.t.Deadline, o.t.Fired, o.t.Elapsed
+	if o.err != nil {
+		t.Error = o.err.Error()
+	}
+}
+
 // WaitTimers arms timers for the moment that is after from now, on both clocks,
 // and waits for all. A timer that fires a second late or never is an error.
 func WaitTimers(after time.Duration) (Timers, error) {
-	result := Timers{After: after.Nanoseconds()}
+	timers, done := startTimers(after)
+	result := Timers{After: after.Nanoseconds(), Timers: timers}
+	limit := time.After(after + time.Second)
+	for range timers {
+		select {
+		case o := <-done:
+			if t := timers[o.i]; o.err != nil {
+				return result, fmt.Errorf("%s on the %s clock: %w", t.Kind, t.Clock, o.err)
+			}
+			o.fill(timers)
+		case <-limit:
+			return result, fmt.Errorf("a timer did not fire within a second of its deadline; so far: %+v", timers)
+		}
+	}
+	return result, nil
+}
+
+// startTimers arms every kind of timer on both clocks, and tells which they are, and of
+// each when it has fired.
+func startTimers(after time.Duration) (timers []Timer, done <-chan outcome) {
 	clocks := []struct {
 		name string
 		id   int32
 		sig  unix.Signal
 	}{{"monotonic", unix.CLOCK_MONOTONIC, unix.SIGUSR1}, {"boottime", unix.CLOCK_BOOTTIME, unix.SIGUSR2}}
-
-	type outcome struct {
-		i   int
-		t   Timer
-		err error
-	}
-	done := make(chan outcome)
+	waiters := []waiter{{"timerfd", waitTimerfd}, {"clock_nanosleep", waitNanosleep}, {kind: "timer_create"}}
+	fired := make(chan outcome, len(clocks)*len(waiters))
 	for _, c := range clocks {
-		for _, w := range []waiter{
-			{"timerfd", waitTimerfd}, {"clock_nanosleep", waitNanosleep},
-			{"timer_create", func(clock int32, deadline int64) error { return waitPOSIX(clock, deadline, c.sig) }},
-		} {
-			i := len(result.Timers)
-			result.Timers = append(result.Timers, Timer{Kind: w.kind, Clock: c.name})
+		for _, w := range waiters {
+			if w.wait == nil {
+				w.wait = func(clock int32, deadline int64) error { return waitPOSIX(clock, deadline, c.sig) }
+			}
+			i := len(timers)
+			timers = append(timers, Timer{Kind: w.kind, Clock: c.name})
 			go func() {
 				t, err := waitOne(w, c.id, after)
-				done <- outcome{i, t, err}
+				fired <- outcome{i, t, err}
 			}()
 		}
 	}
-	limit := time.After(after + time.Second)
-	for range result.Timers {
-		select {
-		case o := <-done:
-			t := &result.Timers[o.i]
-			if o.err != nil {
-				return result, fmt.Errorf("%s on the %s clock: %w", t.Kind, t.Clock, o.err)
-			}
-			t.Deadline, t.Fired, t.Elapsed = o.t.Deadline, o.t.Fired, o.t.Elapsed
-		case <-limit:
-			return result, fmt.Errorf("a timer did not fire within a second of its deadline; so far: %+v", result.Timers)
-		}
-	}
-	return result, nil
+	return timers, fired
 }
 
 func waitOne(w waiter, clock int32, after time.Duration) (t Timer, err error) {
