@@ -73,9 +73,14 @@ func run(ctx context.Context, c *cli.Command, errw io.Writer, version string) er
 	if _, err := os.Stat(file); err != nil && c.IsSet("config") {
 		return fmt.Errorf("--config: %w", err)
 	}
-	log, err := newLog(errw, c.String("log-level"), c.String("log-format"))
+	late := newLateWriter(errw)
+	defer late.Close()
+	log, err := newLog(late, c.String("log-level"), c.String("log-format"))
 	if err != nil {
 		return err
+	}
+	if err := keepProcessor(); err != nil {
+		log.WithError(err).Warn("answers may take longer on a busy node")
 	}
 	if err := checkClocks(); err != nil {
 		return err

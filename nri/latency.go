@@ -1,0 +1,87 @@
+package nri
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An engine makes no other container while it waits for an answer, and on a node that
+// starts a hundred pods at once there is always somebody who wants the processor as well.
+// An answer takes a third of a millisecond of it; what made one in a hundred take ten and
+// more was to lose the processor in between, at the end of a slice or to whoever reads
+// the log.
+
+// slice is longer than an answer takes.
+const slice = 3 * time.Millisecond
+
+// keepProcessor has the scheduler let this program, and the threads that it starts later,
+// run for a whole slice once it is its turn. It takes no privilege, and comes at a price:
+// a longer slice has a later turn (EEVDF; sched_attr.sched_runtime is the slice of normal
+// tasks since Linux 6.12, kernel/sched/syscalls.c). Before that it changes nothing.
+func keepProcessor() error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		tid, err := strconv.Atoi(t.Name())
+		if err != nil {
+			continue
+		}
+		a, err := unix.SchedGetAttr(tid, 0)
+		if err == unix.ESRCH {
+			continue
+		}
+		if err != nil {
+			return os.NewSyscallError("sched_getattr", err)
+		}
+		if a.Policy != unix.SCHED_NORMAL {
+			continue // whoever has chosen another one knows why
+		}
+		a.Runtime = uint64(slice)
+		if err := unix.SchedSetAttr(tid, a, 0); err != nil && err != unix.ESRCH {
+			return os.NewSyscallError("sched_setattr", err)
+		}
+	}
+	return nil
+}
+
+// lateWriter writes what it is given a little later, in the same order. Who reads the
+// other end of a pipe gets the processor at once.
+type lateWriter struct {
+	w     io.Writer
+	lines chan []byte
+	done  sync.WaitGroup
+}
+
+// maxLate is how many messages may wait; who has more waits as well.
+const maxLate = 256
+
+func newLateWriter(w io.Writer) *lateWriter {
+	l := &lateWriter{w: w, lines: make(chan []byte, maxLate)}
+	l.done.Go(func() {
+		for line := range l.lines {
+			_, _ = l.w.Write(line) // whom could it be told?
+		}
+	})
+	return l
+}
+
+// Write keeps a copy of a message.
+func (l *lateWriter) Write(line []byte) (int, error) {
+	l.lines <- bytes.Clone(line)
+	return len(line), nil
+}
+
+// Close returns when all has been written. Nothing may be written afterwards.
+func (l *lateWriter) Close() error {
+	close(l.lines)
+	l.done.Wait()
+	return nil
+}

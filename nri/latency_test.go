@@ -1,0 +1,53 @@
+package nri
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestLateWriter has all messages written, in order, whoever is slow.
+func TestLateWriter(t *testing.T) {
+	var got, want bytes.Buffer
+	read, write := io.Pipe()
+	read1 := make(chan struct{})
+	go func() {
+		defer close(read1)
+		time.Sleep(10 * time.Millisecond)
+		io.Copy(&got, read)
+	}()
+	l := newLateWriter(write)
+	line := []byte("line")
+	for i := range 3 * maxLate {
+		line = fmt.Appendf(line[:0], "line %d\n", i)
+		want.Write(line)
+		if n, err := l.Write(line); n != len(line) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	l.Close()
+	write.Close()
+	<-read1
+	if got.String() != want.String() {
+		t.Errorf("got %d bytes, want %d", got.Len(), want.Len())
+	}
+}
+
+// TestKeepProcessor asks the kernel.
+func TestKeepProcessor(t *testing.T) {
+	if err := keepProcessor(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := unix.SchedGetAttr(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Policy != unix.SCHED_NORMAL || a.Runtime != uint64(slice) && a.Runtime != 0 { // before 6.12
+		t.Errorf("policy %d, slice %d ns", a.Policy, a.Runtime)
+	}
+}
