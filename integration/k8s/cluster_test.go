@@ -16,10 +16,11 @@ type stack struct {
 }
 
 const (
-	byClass = "RuntimeClass"
-	byNRI   = "NRI"
-	byPod   = "NRI, a pod"
-	byNone  = "neither" // until a pod names the class, or the plugin is started
+	byClass    = "RuntimeClass"
+	byNRI      = "NRI"
+	byPod      = "NRI, a pod"
+	byClassPod = "RuntimeClass, by a pod"
+	byNone     = "neither" // until a pod names the class, or the plugin is started
 
 	newest  = "2.4.2"
 	debians = "1.7.24" // Debian 13's own

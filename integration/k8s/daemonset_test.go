@@ -21,10 +21,7 @@ const (
 func TestDaemonSet(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, stack{newest, byPod})
-	b := machine.Programs(t)
-	c.m.Copy(machine.ImageOf(t, ownImage, b.Hook, b.Shim, b.Ctl, built(t, "timens-nri"), built(t, "timens-install")), "/root/own.tar", 0o644)
-	c.m.Run("ctr", "--namespace", "k8s.io", "image", "import", "/root/own.tar")
-	c.m.Run("sh", "-c", "rm -rf /usr/bin/timens* /usr/local/bin/timens* /usr/libexec/oci /etc/oci-timens")
+	c.bare(t)
 	before := c.traces(t)
 	t.Run("all", func(t *testing.T) {
 		early := c.newPod(bothAsked)
@@ -34,7 +31,7 @@ func TestDaemonSet(t *testing.T) {
 		c.create(t, quiet)
 		c.refuses(t, quiet, notPresent)
 
-		c.applyDaemonSet(t)
+		c.applyDaemonSet(t, "nri")
 		for p, want := range map[*pod]machine.Clocks{early: both, quiet: {}} {
 			c.await(t, p, "condition=Ready")
 			agree(t, "one that had waited", c.logged(t, p, "a"), want)
@@ -49,16 +46,66 @@ func TestDaemonSet(t *testing.T) {
 		})
 		c.restart(t, func(*pod) {
 			c.kubectl(t, "--namespace", ownSpace, "delete", "pod", "plugin", "--wait")
-			c.applyDaemonSet(t)
+			c.applyDaemonSet(t, "nri")
 		})
 		c.kubectl(t, "--namespace", ownSpace, "delete", "pod", "plugin", "--wait")
 	})
 	t.Run("nothing left behind", func(t *testing.T) { c.testTraces(t, before) })
 }
 
+// TestDaemonSetByClass is the same with the overlay for the RuntimeClass, and with the one
+// that takes all away again.
+func TestDaemonSetByClass(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, stack{newest, byClassPod})
+	c.bare(t)
+	c.kubectl(t, "delete", "runtimeclass", "timens")
+	places := []string{"/etc/containerd", "/etc/oci-timens", "/opt/oci-timens"}
+	before := c.m.Snapshot(places...)
+	restart := func() { c.containerd.Stop(); c.startContainerd(t) }
+
+	c.applyDaemonSet(t, "runtimeclass")
+	p := c.newPod(bothAsked)
+	c.create(t, p)
+	eventually(t, "the handler is missing until containerd is started again", func() bool {
+		return strings.Contains(c.kubectl(t, "describe", "pod", p.Metadata.Name), `no runtime for "timens" is configured`)
+	})
+	restart()
+	c.await(t, p, "condition=Ready")
+	agree(t, "one that had waited", c.logged(t, p, "a"), both)
+	t.Run("pods", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T){
+			"one": c.testOne, "several": c.testSeveral, "init": c.testInit, "refused": c.testRefused,
+			"untouched": c.testUntouched, "crash": c.testCrash,
+		} {
+			t.Run(name, func(t *testing.T) { t.Parallel(); test(t) })
+		}
+	})
+	c.kubectl(t, "delete", "pods", "--all", "--wait", "--timeout=1m")
+
+	c.kubectl(t, "--namespace", ownSpace, "delete", "pod", "plugin", "--wait")
+	c.applyDaemonSet(t, "uninstall")
+	c.kubectl(t, "delete", "--kustomize", manifestsAt+"/overlays/uninstall")
+	c.kubectl(t, "--namespace", ownSpace, "delete", "pod", "plugin", "--wait", "--ignore-not-found")
+	restart()
+	c.m.Snapshot(places...).Same(t, before)
+	late := c.newPod(nil)
+	late.Spec.RuntimeClassName = ""
+	agree(t, "one without the class", c.logged(t, c.run(t, late), "a"), machine.Clocks{})
+}
+
+// bare has the node have our image, and nothing else of ours.
+func (c *cluster) bare(t *testing.T) {
+	t.Helper()
+	b := machine.Programs(t)
+	c.m.Copy(machine.ImageOf(t, ownImage, b.Hook, b.Shim, b.Ctl, built(t, "timens-nri"), built(t, "timens-install")), "/root/own.tar", 0o644)
+	c.m.Run("ctr", "--namespace", "k8s.io", "image", "import", "/root/own.tar")
+	c.m.Run("sh", "-c", "rm -rf /usr/bin/timens* /usr/local/bin/timens* /usr/libexec/oci /etc/oci-timens")
+}
+
 // applyDaemonSet does what is documented, and then what the controller of DaemonSets would
 // do: it creates the node's pod, and waits for it.
-func (c *cluster) applyDaemonSet(t *testing.T) {
+func (c *cluster) applyDaemonSet(t *testing.T, overlay string) {
 	t.Helper()
 	from := filepath.Join("..", "..", "deploy", "kubernetes")
 	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
@@ -70,7 +117,7 @@ func (c *cluster) applyDaemonSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.kubectl(t, "apply", "--kustomize", manifestsAt+"/overlays/nri")
+	c.kubectl(t, "apply", "--kustomize", manifestsAt+"/overlays/"+overlay)
 	var set struct {
 		Spec struct {
 			Template map[string]any `json:"template"`

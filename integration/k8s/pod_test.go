@@ -67,7 +67,7 @@ func (c *cluster) newPod(annotations asked, containers ...container) *pod {
 	if containers == nil {
 		p.Spec.Containers = []container{named("a")}
 	}
-	if c.stack.way == byClass {
+	if c.stack.way == byClass || c.stack.way == byClassPod {
 		p.Spec.RuntimeClassName = "timens"
 	}
 	return p
