@@ -90,6 +90,36 @@ func deb(t *testing.T, m *machine.Machine) {
 	m.Snapshot(places...).Same(t, before)
 }
 
+// TestDebEscaped removes the package while an engine is configured in a file whose name
+// its removal cannot read: it says where to look, and nothing of that is lost.
+func TestDebEscaped(t *testing.T) {
+	m := machine.New(t, machine.Tool(t, "debian12-1"))
+	m.Copy(debOf(t, runtime.GOARCH), "/root/oci-timens_here.deb", 0o644)
+	m.Run("sh", "-c", "cd /root && apt-get install -y -qq --no-install-recommends ./oci-timens_*.deb")
+	const config = `/etc/podman "of mine".conf`
+	m.Run("timensctl", "configure", "podman", "--mode=runtime", "--config", config)
+	m.Run("timensctl", "configure", "podman")
+	configured := m.Snapshot(config, "/var/lib/oci-timens")
+	record := ""
+	for name := range configured {
+		if strings.Contains(name, "/podman-") {
+			record = name
+		}
+	}
+	removal := strings.ReplaceAll(m.Run("apt-get", "remove", "-y", "-qq", "oci-timens"), "\r", "")
+	if want := "oci-timens: podman may still be configured to use what is being removed: see " + record + "\n"; record == "" || !strings.Contains(removal, want) {
+		t.Errorf("no %q in %s", want, removal)
+	}
+	if !strings.Contains(removal, "removed /etc/containers/oci/hooks.d/oci-timens-createruntime.json\n") {
+		t.Errorf("what it can read has not been removed: %s", removal)
+	}
+	for _, name := range []string{config, record} {
+		if now := m.Snapshot(name); now[name] == "" || now[name] != configured[name] {
+			t.Errorf("%s is %s, was %s", name, now[name], configured[name])
+		}
+	}
+}
+
 // TestDebLists compares what is in the packages with what make install installs.
 func TestDebLists(t *testing.T) {
 	m := machine.New(t, machine.Tool(t, "debian12-1"))
