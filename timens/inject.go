@@ -172,14 +172,17 @@ func verify(p *Process, o Offsets, before Namespaces, enter bool) error {
 }
 
 // enter makes a single-threaded process join its own namespace for children.
-func (t *tracee) enter() error {
-	at, undo, err := t.lend("/proc/self/ns/time_for_children")
+func (t *tracee) enter() error { return t.enterAt("/proc/self/ns/time_for_children") }
+
+// enterAt makes it join the time namespace at a path.
+func (t *tracee) enterAt(path string) error {
+	at, undo, err := t.lend(path)
 	if err != nil {
 		return err
 	}
 	err = func() error {
 		cwd := unix.AT_FDCWD
-		fd, err := t.call("openat(/proc/self/ns/time_for_children)", unix.SYS_OPENAT, uintptr(cwd), at, unix.O_RDONLY|unix.O_CLOEXEC)
+		fd, err := t.call("openat("+path+")", unix.SYS_OPENAT, uintptr(cwd), at, unix.O_RDONLY|unix.O_CLOEXEC)
 		if err != nil {
 			return err
 		}

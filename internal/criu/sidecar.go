@@ -1,0 +1,189 @@
+package criu
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"oci-timens/timens"
+)
+
+// SidecarName is the file that is kept beside CRIU's in an image directory, and travels
+// with them.
+const SidecarName = "oci-timens.json"
+
+const (
+	sidecarVersion = 1
+	maxSidecar     = 4096
+)
+
+// Sidecar is what is known of a container just before it is dumped. As the image of CRIU
+// has what its clocks read at the dump itself, both together tell when that was.
+type Sidecar struct {
+	ID       string         // of the container, for who looks at the file
+	Offsets  timens.Offsets // of its time namespace
+	Snapshot timens.Snapshot
+}
+
+// text is the form of the file. Offsets and the snapshot are as an annotation takes them.
+type text struct {
+	Version  int    `json:"version"`
+	ID       string `json:"id"`
+	Offsets  pair   `json:"offsets"`
+	Snapshot string `json:"snapshot"`
+}
+
+type pair struct {
+	Monotonic timens.Offset `json:"monotonic"`
+	Boottime  timens.Offset `json:"boottime"`
+}
+
+// Take makes the Sidecar of a running container whose time namespace has these offsets.
+func Take(id string, o timens.Offsets, h timens.Host) (Sidecar, error) {
+	s, err := timens.TakeSnapshot(o, h)
+	return Sidecar{id, o, s}, err
+}
+
+// Write puts the sidecar into an image directory, in place of an older one, or not at all.
+// It makes the directory, with the folders above it, as runc does.
+func (s Sidecar) Write(dir string) error {
+	out, err := json.MarshalIndent(text{sidecarVersion, s.ID, pair(s.Offsets), s.Snapshot.String()}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+SidecarName+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(out, '\n'))
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, SidecarName))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// Remove takes the sidecar of an earlier checkpoint away.
+func Remove(dir string) error {
+	err := os.Remove(filepath.Join(dir, SidecarName))
+	if missing(err) {
+		return nil
+	}
+	return err
+}
+
+// ReadSidecar reads the sidecar in an image directory. Where there is none the error
+// matches fs.ErrNotExist.
+func ReadSidecar(dir string) (Sidecar, error) {
+	path := filepath.Join(dir, SidecarName)
+	f, err := os.Open(path)
+	if err != nil {
+		return Sidecar{}, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return Sidecar{}, errors.Join(err, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")})
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSidecar+1))
+	if err != nil {
+		return Sidecar{}, err
+	}
+	s, err := parseSidecar(data)
+	if err != nil {
+		return Sidecar{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseSidecar(data []byte) (s Sidecar, err error) {
+	if len(data) > maxSidecar {
+		return s, fmt.Errorf("it is longer than %d bytes", maxSidecar)
+	}
+	var t text
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&t); err != nil {
+		return s, fmt.Errorf("it is no sidecar of a checkpoint, or not a whole one: %w", err)
+	}
+	if t.Version != sidecarVersion {
+		return s, fmt.Errorf("its version is %d, and this program knows %d: use a later one", t.Version, sidecarVersion)
+	}
+	s = Sidecar{ID: t.ID, Offsets: timens.Offsets(t.Offsets)}
+	if s.Snapshot, err = timens.ParseSnapshot(t.Snapshot); err != nil {
+		return s, fmt.Errorf("its snapshot %w", err)
+	}
+	return s, nil
+}
+
+// longestDump is how long CRIU may take from the start of the shim to the moment at which
+// it reads the clocks: it has stopped the container and written its memory by then.
+const longestDump = time.Hour
+
+// minGap is what passes at least on the way to another host. CRIU reads the two clocks one
+// after the other, and may be interrupted between: without a gap CLOCK_BOOTTIME could end
+// behind where it was to CLOCK_MONOTONIC.
+const minGap = 10 * time.Millisecond
+
+// Restored is how a container goes on.
+type Restored struct {
+	Offsets timens.Offsets
+	Gap     time.Duration // for which it was stopped, as far as that can be told
+	Stepped bool          // the wall clock is behind that of the checkpoint
+}
+
+// Continue tells the offsets with which a container goes on that was dumped with this
+// image: as if the whole system had been suspended meanwhile, CLOCK_MONOTONIC has stood
+// still, and CLOCK_BOOTTIME has not. h has its Wall set. It fails where the sidecar is not
+// of this checkpoint.
+func (s Sidecar) Continue(image timens.Clocks, h timens.Host) (r Restored, err error) {
+	at, err := s.dumped(image)
+	if err != nil {
+		return r, err
+	}
+	if r.Gap, r.Stepped, err = at.Gap(h); err != nil {
+		return r, err
+	}
+	for _, c := range timens.AllClocks() {
+		o, err := timens.ResumeSetting(at).Resolve(c, h)
+		if err != nil {
+			return r, err
+		}
+		r.Offsets = r.Offsets.With(c, o)
+	}
+	if at.Wall.BootID != h.Wall.BootID && r.Gap < minGap {
+		o, err := r.Offsets.Boottime.Add(timens.OffsetOf(minGap - r.Gap))
+		if err != nil {
+			return r, err
+		}
+		r.Offsets.Boottime = o
+	}
+	return r, nil
+}
+
+// dumped returns the snapshot of the moment at which CRIU read the clocks. They go as fast
+// as those of the host, so that what they have advanced since the sidecar was written tells
+// how much later that was.
+func (s Sidecar) dumped(image timens.Clocks) (timens.Snapshot, error) {
+	at := s.Snapshot
+	mono, boot := image.Monotonic-at.Clocks.Monotonic, image.Boottime-at.Clocks.Boottime
+	switch {
+	case mono < 0 || boot < 0:
+		return at, fmt.Errorf("it was written after the dump, by %v: it is of another checkpoint", -min(mono, boot))
+	case mono > longestDump || boot > longestDump:
+		return at, fmt.Errorf("it was written %v before the dump: it is of another checkpoint", max(mono, boot))
+	}
+	at.Clocks = image
+	at.Wall.Realtime += boot
+	at.Wall.Boottime += boot
+	return at, nil
+}
