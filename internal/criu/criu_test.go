@@ -11,17 +11,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"oci-timens/timens"
 )
 
 // timespec is a field of CRIU's message.
-func timespec(message []byte, number protowire.Number, secs, nanos uint64) []byte {
-	var spec []byte
-	spec = protowire.AppendVarint(protowire.AppendTag(spec, 1, protowire.VarintType), secs)
-	spec = protowire.AppendVarint(protowire.AppendTag(spec, 2, protowire.VarintType), nanos)
-	return protowire.AppendBytes(protowire.AppendTag(message, number, protowire.BytesType), spec)
+func timespec(message []byte, number byte, secs, nanos uint64) []byte {
+	spec := binary.AppendUvarint([]byte{1 << 3}, secs)
+	spec = binary.AppendUvarint(append(spec, 2<<3), nanos)
+	return append(append(message, number<<3|wireBytes, byte(len(spec))), spec...)
 }
 
 func image(message []byte) []byte {
@@ -34,8 +32,8 @@ func image(message []byte) []byte {
 func TestDecodeImage(t *testing.T) {
 	whole := timespec(timespec(nil, 1, 24666, 657138823), 2, 300, 1)
 	want := timens.Clocks{Monotonic: 24666657138823, Boottime: 300000000001}
-	unknown := protowire.AppendVarint(protowire.AppendTag(whole[:len(whole):len(whole)], 9, protowire.VarintType), 1)
-	for name, text := range map[string][]byte{"as CRIU writes it": image(whole), "with a field of later": image(unknown)} {
+	later := append([]byte{9 << 3, 1, 8<<3 | wireFixed64, 1, 2, 3, 4, 5, 6, 7, 8, 7<<3 | wireFixed32, 1, 2, 3, 4}, whole...)
+	for name, text := range map[string][]byte{"as CRIU writes it": image(whole), "with fields of later": image(later)} {
 		if got, err := decodeImage(text); got != want || err != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -47,7 +45,10 @@ func TestDecodeImage(t *testing.T) {
 		string(short[:len(short)-1]):               "its message has ",
 		string(image(nil)):                         "its message lacks field 1",
 		string(image(timespec(nil, 1, 1, 1))):      "its message lacks field 2",
-		string(image([]byte{0x0a, 5})):             "its message: unexpected EOF",
+		string(image([]byte{0x0a, 5})):             "its message is damaged",
+		string(image([]byte{0x80})):                "its message is damaged",
+		string(image([]byte{0x0b, 0})):             "its message is damaged",
+		string(image([]byte{0x08, 0x80})):          "its message is damaged",
 		string(image(timespec(nil, 1, 1, 1e9))):    "a clock that reads 1 s and 1000000000 ns",
 		string(image(timespec(nil, 1, 1<<40, 1))):  "a clock that reads 1099511627776 s and 1 ns",
 		string(image(timespec(nil, 1, 1<<63, 0))):  "a clock that reads 9223372036854775808 s",

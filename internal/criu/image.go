@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"oci-timens/timens"
 )
 
@@ -76,6 +74,10 @@ func imageName(dir string) (found string, err error) {
 
 // decodeImage reads the message timens_entry of CRIU's images/timens.proto: 1 is
 // monotonic, 2 is boottime, and each is a timespec, whose 1 is seconds and 2 nanoseconds.
+//
+// It does so by hand. Any package of google.golang.org/protobuf reads the program's own
+// file when it starts (internal/detrand), which took 0.1 ms of the start of every container;
+// the tests decode the same files by CRIU's definitions, in go-criu.
 func decodeImage(text []byte) (c timens.Clocks, err error) {
 	if len(text) < headerSize || len(text) > maxImage ||
 		binary.LittleEndian.Uint32(text) != commonMagic || binary.LittleEndian.Uint32(text[4:]) != timensMagic {
@@ -85,56 +87,97 @@ func decodeImage(text []byte) (c timens.Clocks, err error) {
 	if n := binary.LittleEndian.Uint32(text[8:]); uint64(n) != uint64(len(message)) {
 		return c, fmt.Errorf("its message has %d bytes instead of %d", len(message), n)
 	}
-	for _, clock := range []struct {
-		number protowire.Number
-		to     *time.Duration
-	}{{1, &c.Monotonic}, {2, &c.Boottime}} {
-		spec, err := field(message, clock.number, protowire.BytesType, protowire.ConsumeBytes)
-		if err != nil {
-			return c, err
-		}
-		secs, err := field(spec, 1, protowire.VarintType, protowire.ConsumeVarint)
-		if err != nil {
-			return c, err
-		}
-		nanos, err := field(spec, 2, protowire.VarintType, protowire.ConsumeVarint)
-		if err != nil {
-			return c, err
-		}
-		if secs > uint64(1<<63-1)/uint64(time.Second)-1 || nanos >= uint64(time.Second) {
-			return c, fmt.Errorf("a clock that reads %d s and %d ns", secs, nanos)
-		}
-		*clock.to = time.Duration(secs)*time.Second + time.Duration(nanos)
+	if c.Monotonic, err = decodeClock(message, 1); err != nil {
+		return timens.Clocks{}, err
 	}
-	return c, nil
+	c.Boottime, err = decodeClock(message, 2)
+	return c, err
 }
 
-// field returns the field of a message that has a number, the last one as for all readers
-// of protobuf.
-func field[T any](message []byte, number protowire.Number, want protowire.Type, consume func([]byte) (T, int)) (v T, err error) {
-	found := false
+func decodeClock(message []byte, number uint64) (time.Duration, error) {
+	clock, err := field(message, number, wireBytes)
+	if err != nil {
+		return 0, err
+	}
+	secs, err := field(clock.bytes, 1, wireVarint)
+	if err != nil {
+		return 0, err
+	}
+	nanos, err := field(clock.bytes, 2, wireVarint)
+	if err != nil {
+		return 0, err
+	}
+	const most = uint64(1<<63-1)/uint64(time.Second) - 1
+	if secs.varint > most || nanos.varint >= uint64(time.Second) {
+		return 0, fmt.Errorf("a clock that reads %d s and %d ns", secs.varint, nanos.varint)
+	}
+	return time.Duration(secs.varint)*time.Second + time.Duration(nanos.varint), nil
+}
+
+// The wire types of protobuf that CRIU's message has (protobuf.dev, Encoding). Of those
+// that a later one may have, the groups are not known.
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+	wireFixed32 = 5
+)
+
+type value struct {
+	varint uint64
+	bytes  []byte
+}
+
+var errMessage = errors.New("its message is damaged")
+
+// field returns the field of a message that has a number and type, the last one as for
+// all readers of protobuf.
+func field(message []byte, number, typ uint64) (found value, err error) {
+	seen := false
 	for len(message) > 0 {
-		n, typ, used := protowire.ConsumeTag(message)
-		if used < 0 {
-			return v, fmt.Errorf("its message: %w", protowire.ParseError(used))
+		tag, n := binary.Uvarint(message)
+		if n <= 0 {
+			return found, errMessage
+		}
+		v, rest, ok := consume(tag&7, message[n:])
+		if !ok {
+			return found, errMessage
+		}
+		if message = rest; tag == number<<3|typ {
+			found, seen = v, true
+		}
+	}
+	if !seen {
+		return found, fmt.Errorf("its message lacks field %d", number)
+	}
+	return found, nil
+}
+
+// consume reads one value.
+func consume(typ uint64, message []byte) (v value, rest []byte, ok bool) {
+	size := uint64(0)
+	switch typ {
+	case wireVarint, wireBytes:
+		n, used := binary.Uvarint(message)
+		if used <= 0 {
+			return v, nil, false
 		}
 		message = message[used:]
-		if n != number || typ != want {
-			if used = protowire.ConsumeFieldValue(n, typ, message); used < 0 {
-				return v, fmt.Errorf("its message: %w", protowire.ParseError(used))
-			}
-			message = message[used:]
-			continue
+		if typ == wireVarint {
+			return value{varint: n}, message, true
 		}
-		if v, used = consume(message); used < 0 {
-			return v, fmt.Errorf("its message: %w", protowire.ParseError(used))
-		}
-		message, found = message[used:], true
+		size = n
+	case wireFixed64:
+		size = 8
+	case wireFixed32:
+		size = 4
+	default:
+		return v, nil, false
 	}
-	if !found {
-		return v, fmt.Errorf("its message lacks field %d", number)
+	if size > uint64(len(message)) {
+		return v, nil, false
 	}
-	return v, nil
+	return value{bytes: message[:size]}, message[size:], true
 }
 
 // missing reports whether there is nothing that the runtime could restore either, and it
