@@ -22,7 +22,10 @@ type Config struct {
 	// LogLevel is "error", "warning", "info" or "debug".
 	LogLevel string
 	// LogFile is an absolute path, or "" for no log file.
-	LogFile  string
+	LogFile string
+	// SavedDir is an absolute path of where snapshots of clocks are kept, or "" for the
+	// usual folder of this user.
+	SavedDir string
 	Defaults Defaults
 	Policy   Policy
 }
@@ -52,6 +55,9 @@ type Policy struct {
 	// MinOffset and MaxOffset bound the offset to the host's clock, also where a
 	// container asks for a reading ("=0"). nil is no bound.
 	MinOffset, MaxOffset *timens.Offset
+	// MaxSaved is how many snapshots may be kept for the pods of a Kubernetes namespace,
+	// and how many for all other containers.
+	MaxSaved int
 	// A container that matches a rule of Deny may not ask. When Allow is not
 	// empty, one that matches none of its rules may not either.
 	Allow, Deny []Rule
@@ -112,6 +118,7 @@ func Default() *Config {
 		LogLevel: "info",
 		Policy: Policy{
 			Clocks:        clocks[:],
+			MaxSaved:      256,
 			OnDenied:      Fail,
 			OnUnsupported: Fail,
 		},

@@ -72,6 +72,7 @@ func TestDefaultTOMLUncommented(t *testing.T) {
 	want.LogFile = "/var/log/oci-timens.log"
 	want.Defaults = Defaults{setting(t, "=0"), setting(t, "=0")}
 	want.Policy.MinOffset, want.Policy.MaxOffset = offset(t, "-3650d"), offset(t, "3650d")
+	want.SavedDir = "/var/lib/oci-timens/saved"
 	want.Policy.Deny = []Rule{{"io.kubernetes.cri.sandbox-namespace", "kube-*"}, {"io.kubernetes.pod.namespace", "kube-*"}}
 	want.Policy.Allow = []Rule{{"io.kubernetes.cri.sandbox-namespace", "*"}}
 	if d := cmp.Diff(want, c, cmpValues); d != "" {
@@ -132,7 +133,9 @@ func TestLoadFileErrors(t *testing.T) {
 		{"relative runtime", "runtimes = [\"bin/runc\"]",
 			`line 1, key "runtimes": low-level runtime "bin/runc" is neither a name to look for in PATH nor an absolute path`},
 		{"level", "log-level = \"loud\"", `line 1, key "log-level": unknown log level "loud": want error, warning, info or debug`},
-		{"relative log file", "log-file = \"log\"", `line 1, key "log-file": log file "log" is no absolute path`},
+		{"relative log file", "log-file = \"log\"", `line 1, key "log-file": "log" is no absolute path`},
+		{"relative folder", "saved-dir = \"x/y\"", `line 1, key "saved-dir": "x/y" is no absolute path`},
+		{"too few", "[policy]\nmax-saved = -1", `key "policy.max-saved": -1 is not between 0 and 100000`},
 		{"setting", "[defaults]\nboottime = \"=0x\"",
 			`line 2, key "defaults.boottime": "=0x": unknown unit "x" (units are d h m s ms us ns) at position 3`},
 		{"clock", "[policy]\nclocks = [\"realtime\"]",

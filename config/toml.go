@@ -26,8 +26,9 @@ func DefaultTOML() []byte { return bytes.Clone(defaultTOML) }
 // What a file leaves out stays nil or zero.
 type rawFile struct {
 	rawRuntimes
-	LogLevel rawLevel   `toml:"log-level"`
-	LogFile  rawLogFile `toml:"log-file"`
+	LogLevel rawLevel `toml:"log-level"`
+	LogFile  rawPath  `toml:"log-file"`
+	SavedDir rawPath  `toml:"saved-dir"`
 	Defaults struct {
 		Monotonic timens.Setting `toml:"monotonic"`
 		Boottime  timens.Setting `toml:"boottime"`
@@ -36,6 +37,7 @@ type rawFile struct {
 		Clocks        []rawClock     `toml:"clocks"`
 		MinOffset     *timens.Offset `toml:"min-offset"`
 		MaxOffset     *timens.Offset `toml:"max-offset"`
+		MaxSaved      *int           `toml:"max-saved"`
 		Allow         []rawRule      `toml:"allow"`
 		Deny          []rawRule      `toml:"deny"`
 		OnDenied      rawReaction    `toml:"on-denied"`
@@ -51,7 +53,7 @@ type rawRuntimes struct {
 type (
 	rawRuntime  struct{ string }
 	rawLevel    struct{ string }
-	rawLogFile  struct{ string }
+	rawPath     struct{ string }
 	rawPattern  struct{ string }
 	rawClock    struct{ timens.Clock }
 	rawReaction struct{ Reaction }
@@ -77,9 +79,9 @@ func (l *rawLevel) UnmarshalText(text []byte) error {
 	return fmt.Errorf("unknown log level %q: want error, warning, info or debug", text)
 }
 
-func (f *rawLogFile) UnmarshalText(text []byte) error {
+func (f *rawPath) UnmarshalText(text []byte) error {
 	if f.string = string(text); !filepath.IsAbs(f.string) {
-		return fmt.Errorf("log file %q is no absolute path", text)
+		return fmt.Errorf("%q is no absolute path", text)
 	}
 	return nil
 }
@@ -167,10 +169,16 @@ func (r *rawRuntimes) check() error {
 	return nil
 }
 
+// maxSaved is more than anybody looks through.
+const maxSaved = 100000
+
 // check finds what a single value cannot show.
 func (r *rawFile) check() error {
 	if err := r.rawRuntimes.check(); err != nil {
 		return err
+	}
+	if n := r.Policy.MaxSaved; n != nil && (*n < 0 || *n > maxSaved) {
+		return fmt.Errorf("key \"policy.max-saved\": %d is not between 0 and %d", *n, maxSaved)
 	}
 	if err := checkRules("policy.allow", r.Policy.Allow); err != nil {
 		return err
@@ -203,6 +211,7 @@ func (r *rawFile) apply(c *Config) {
 	r.rawRuntimes.apply(c)
 	setIf(&c.LogLevel, r.LogLevel.string)
 	setIf(&c.LogFile, r.LogFile.string)
+	setIf(&c.SavedDir, r.SavedDir.string)
 	setIf(&c.Defaults.Monotonic, r.Defaults.Monotonic)
 	setIf(&c.Defaults.Boottime, r.Defaults.Boottime)
 	p := &c.Policy
@@ -214,6 +223,9 @@ func (r *rawFile) apply(c *Config) {
 	}
 	setIf(&p.MinOffset, r.Policy.MinOffset)
 	setIf(&p.MaxOffset, r.Policy.MaxOffset)
+	if r.Policy.MaxSaved != nil {
+		p.MaxSaved = *r.Policy.MaxSaved
+	}
 	setIf(&p.OnDenied, r.Policy.OnDenied.Reaction)
 	setIf(&p.OnUnsupported, r.Policy.OnUnsupported.Reaction)
 	p.Allow = appendRules(p.Allow, r.Policy.Allow)

@@ -7,6 +7,7 @@ import (
 
 	"oci-timens/internal/plan"
 	"oci-timens/internal/pod"
+	"oci-timens/internal/saved"
 	"oci-timens/spec"
 	"oci-timens/timens"
 )
@@ -42,11 +43,19 @@ func createRuntime(a *asked) error {
 	if err != nil {
 		return err
 	}
-	if a.request.Monotonic.Setting.Reads() || a.request.Boottime.Setting.Reads() || a.request.IsZero() {
-		// The container's clocks begin with its init, which is there already.
+	reads := a.request.Monotonic.Setting.Reads() || a.request.Boottime.Setting.Reads()
+	if !a.request.Resumes() && (reads || !a.request.AsksClocks()) {
+		// The container's clocks begin with its init, which is there already. Those that go
+		// on from a snapshot do so from here: it may have been taken since.
 		if host, err = p.HostAtStart(host); err != nil {
 			return err
 		}
+	}
+	if err := saved.In(a.config).Resolve(&a.request, host); err != nil {
+		return err
+	}
+	for _, note := range a.request.Notes {
+		a.log.Warn(note)
 	}
 	ask := plan.Ask{Request: a.request, Annotations: a.annotations, Config: a.config, Host: host, Granted: a.granted}
 	decided, err := decide(a, p, ask, init)
@@ -58,13 +67,16 @@ func createRuntime(a *asked) error {
 	}
 	if decided.Mechanism != plan.Remote {
 		a.log.Info(decided.Reason)
+	} else {
+		if err := timens.InjectLocked(p, decided.Offsets); err != nil {
+			return err
+		}
+		a.log.Infof("process %d has offsets %v: %s", p.PID(), decided.Offsets, decided.Reason)
+	}
+	if decided.Save == "" {
 		return nil
 	}
-	if err := timens.InjectLocked(p, decided.Offsets); err != nil {
-		return err
-	}
-	a.log.Infof("process %d has offsets %v: %s", p.PID(), decided.Offsets, decided.Reason)
-	return nil
+	return begin(a.config, decided.Save, a.state.ID, p)
 }
 
 // decide has the plan made, together with those of the container's pod.

@@ -22,16 +22,17 @@ import (
 )
 
 // Usage is the text for --help.
-const Usage = `usage: timens-hook [createRuntime|poststart [CLOCK=OFFSET...]] < state.json
+const Usage = `usage: timens-hook [createRuntime|poststart|poststop] [SETTLED...] < state.json
        timens-hook precreate < config.json > edited.json
 
 An OCI runtime hook that gives a container its own CLOCK_MONOTONIC and
 CLOCK_BOOTTIME, as its annotations io.timens.monotonic and io.timens.boottime
-ask. The stage is createRuntime if none is named. precreate is a stage of podman.
+ask, and keeps what they read when it has ended, as io.timens.save asks. The stage
+is createRuntime if none is named. precreate is a stage of podman.
 Arguments such as monotonic=+36h, which timens-nri adds, count instead of annotations.
 `
 
-const stages = "createRuntime, poststart or precreate"
+const stages = "createRuntime, poststart, poststop or precreate"
 
 // Main runs a stage and returns the exit status: 0, or 1 after one line on stderr
 // that says what is wrong. A runtime then does not start the container. The caller
@@ -44,16 +45,18 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 	var id string
 	var err error
 	switch {
-	case len(args) > 1 && stage != "createRuntime" && stage != "poststart":
+	case len(args) > 1 && stage != "createRuntime" && stage != "poststart" && stage != "poststop":
 		err = fmt.Errorf("unexpected argument %q: want one stage, "+stages, args[1])
 	case stage == "--help" || stage == "-h":
 		io.WriteString(stdout, Usage)
 	case stage == "--version" || stage == "-v":
 		fmt.Fprintln(stdout, "timens-hook", version)
 	case stage == "createRuntime":
-		id, err = run(stdin, given(args), createRuntime)
+		id, err = run(stdin, given(args), createRuntime, restored)
 	case stage == "poststart":
-		id, err = run(stdin, given(args), poststart)
+		id, err = run(stdin, given(args), poststart, nil)
+	case stage == "poststop":
+		id, err = poststop(stdin, given(args))
 	case stage == "precreate":
 		err = precreate(stdin, stdout)
 	default:
@@ -68,6 +71,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version stri
 			log, closer := open(cfg, id)
 			defer closer.Close()
 			log.Error(line)
+		}
+		if stage == "poststop" {
+			// runc's delete fails by a failure here, when the container is gone already.
+			return 0
 		}
 		return 1
 	}
@@ -110,9 +117,10 @@ func ask(settled []string, annotations map[string]string) (r spec.Request, d con
 	return r, d, err
 }
 
-// run reads the state and calls f, unless there is nothing to do. It returns the
-// ID of the container, as far as that is known.
-func run(stdin io.Reader, settled []string, f func(*asked) error) (id string, err error) {
+// run reads the state and calls f, unless there is nothing to do, or restored for a
+// container that is restored from a checkpoint. It returns the ID of the container, as far
+// as that is known.
+func run(stdin io.Reader, settled []string, f func(*asked) error, restored func(*specs.State, []string) error) (id string, err error) {
 	state, err := spec.ReadState(stdin)
 	if err != nil {
 		return "", err
@@ -121,7 +129,10 @@ func run(stdin io.Reader, settled []string, f func(*asked) error) (id string, er
 	// state that the container had: stopped. CRIU has made a time namespace then,
 	// in which the clocks go on from the checkpoint.
 	if state.Status == specs.StateStopped {
-		return state.ID, nil
+		if restored != nil {
+			err = restored(state, settled)
+		}
+		return state.ID, err
 	}
 	annotations, err := spec.StateAnnotations(state)
 	if err != nil {
@@ -143,8 +154,5 @@ func run(stdin io.Reader, settled []string, f func(*asked) error) (id string, er
 	}
 	log, closer := open(cfg, state.ID)
 	defer closer.Close()
-	for _, note := range request.Notes {
-		log.Warn(note)
-	}
 	return state.ID, f(&asked{state, annotations, request, cfg, len(settled) > 0, log})
 }

@@ -22,8 +22,8 @@ func TestMainRefuses(t *testing.T) {
 		stdin string
 		want  string
 	}{
-		"unknown stage":    {[]string{"prestart"}, "", `unknown stage "prestart": want createRuntime, poststart or precreate`},
-		"two arguments":    {[]string{"precreate", "x"}, "", `unexpected argument "x": want one stage, createRuntime, poststart or precreate`},
+		"unknown stage":    {[]string{"prestart"}, "", `unknown stage "prestart": want createRuntime, poststart, poststop or precreate`},
+		"two arguments":    {[]string{"precreate", "x"}, "", `unexpected argument "x": want one stage, createRuntime, poststart, poststop or precreate`},
 		"no offset":        {[]string{"createRuntime", "x"}, state(self, "creating", "", bundle), `argument "x": want CLOCK=OFFSET`},
 		"a bad offset":     {[]string{"poststart", "boottime==0"}, state(self, "creating", `"io.timens.monotonic":"bad"`, bundle), `argument "boottime==0": `},
 		"settled":          {[]string{"createRuntime", "boottime=+1h"}, state(self, "creating", `"io.timens.monotonic":"bad"`, bundle), "is no container init that waits for this hook"},

@@ -96,8 +96,8 @@ func takesTime(c *api.Container, known []lowlevel.Runtime) bool {
 
 // adjustment has timens-hook give the container what args say. With a time namespace,
 // which the hook's takes the place of, runc's exec joins by itself, and poststart has
-// nothing to do.
-func adjustment(path string, args []string, timeSpace bool) *api.ContainerAdjustment {
+// nothing to do. Where the clocks are to be kept, the hook does that in the end.
+func adjustment(path string, args []string, timeSpace, keeps bool) *api.ContainerAdjustment {
 	hook := func(stage string) []*api.Hook {
 		return []*api.Hook{{Path: path, Args: append([]string{hookName, stage}, args...)}}
 	}
@@ -107,6 +107,9 @@ func adjustment(path string, args []string, timeSpace bool) *api.ContainerAdjust
 		a.AddOrReplaceNamespace(&api.LinuxNamespace{Type: "time"})
 	} else {
 		a.AddHooks(&api.Hooks{Poststart: hook("poststart")})
+	}
+	if keeps {
+		a.AddHooks(&api.Hooks{Poststop: hook("poststop")})
 	}
 	return a
 }

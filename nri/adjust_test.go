@@ -51,7 +51,7 @@ func TestAnnotationsOf(t *testing.T) {
 func TestAdjustment(t *testing.T) {
 	args := []string{"monotonic=+1h", "boottime=-2s"}
 	for _, time := range []bool{false, true} {
-		a := adjustment("/hook", args, time)
+		a := adjustment("/hook", args, time, !time)
 		c := &api.Container{Hooks: a.Hooks}
 		want := []string{"timens-hook", "createRuntime", "monotonic=+1h", "boottime=-2s"}
 		if h := a.Hooks.CreateRuntime; len(h) != 1 || h[0].Path != "/hook" || !slices.Equal(h[0].Args, want) {
@@ -60,6 +60,10 @@ func TestAdjustment(t *testing.T) {
 		want[1] = "poststart"
 		if h := a.Hooks.Poststart; time != (len(h) == 0) || !time && !slices.Equal(h[0].Args, want) {
 			t.Errorf("poststart: %v", h)
+		}
+		want[1] = "poststop"
+		if h := a.Hooks.Poststop; time != (len(h) == 0) || !time && !slices.Equal(h[0].Args, want) {
+			t.Errorf("poststop: %v", h)
 		}
 		if ns := a.GetLinux().GetNamespaces(); time != (len(ns) == 1 && ns[0].Type == "time" && ns[0].Path == "") {
 			t.Errorf("namespaces: %v", ns)

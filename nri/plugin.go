@@ -73,7 +73,7 @@ func (p *Plugin) CreateContainer(_ context.Context, sandbox *api.PodSandbox, c *
 	result = resultAdjusted
 	log.WithField("clocks", a.Offsets.String()).Info("the container gets clocks of its own")
 	p.shifted(sandbox.GetId(), true)
-	return adjustment(p.hook, a.args, p.timeSpace.Load() && takesTime(c, lowlevel.Known())), nil, nil
+	return adjustment(p.hook, a.args, p.timeSpace.Load() && takesTime(c, lowlevel.Known()), a.Save != ""), nil, nil
 }
 
 // StartContainer refuses a container that should have got the hooks, and has not: an
@@ -188,6 +188,10 @@ func (p *Plugin) ask(sandbox *api.PodSandbox, c *api.Container, decide decider) 
 	}
 	if err != nil {
 		return out, fmt.Errorf("the clocks of this host: %w", err)
+	}
+	if err := p.resolve(&request, cfg, host); err != nil {
+		out.refused = true
+		return out, err
 	}
 	a := plan.Ask{Request: request, Annotations: annotations, Config: cfg, Host: host}
 	b := plan.Bundle{HookPath: p.hook, Time: timeOf(c), Kernel: plan.Kernel{TimeNamespaces: timens.HaveTimeNamespaces()}}

@@ -73,7 +73,7 @@ func ParseAnnotations(a map[string]string) (Request, error) {
 			return Request{}, err
 		}
 	}
-	if err := p.finish(); err != nil {
+	if err := p.finish(a); err != nil {
 		return Request{}, err
 	}
 	return p.Request, nil

@@ -21,7 +21,7 @@ type Request struct {
 	// host, which whoever can read it then puts into Monotonic and Boottime: see Resume.
 	Saved Saved
 	// Save is the name under which a snapshot of the clocks is to be kept when the
-	// container has ended, "" for none.
+	// container has ended, "" for none. In Kubernetes it is "NAMESPACE/NAME".
 	Save string
 	// Notes are remarks for the log that refuse nothing, such as a deprecation.
 	Notes []string
@@ -30,7 +30,7 @@ type Request struct {
 // Saved names a snapshot that was kept under the name that an annotation gave it. The
 // zero value is none.
 type Saved struct {
-	Name string
+	Name string // as Request.Save
 	// OrNew says that where nothing was kept under that name, the container gets what
 	// it asks for beside.
 	OrNew bool
@@ -40,8 +40,11 @@ type Saved struct {
 }
 
 // IsZero reports whether nothing is asked.
-func (r Request) IsZero() bool {
-	return r.Monotonic.Setting.IsZero() && r.Boottime.Setting.IsZero() && r.Saved.Name == "" && r.Save == ""
+func (r Request) IsZero() bool { return !r.AsksClocks() && r.Save == "" }
+
+// AsksClocks reports whether the container asks for clocks, and not just that they be kept.
+func (r Request) AsksClocks() bool {
+	return !r.Monotonic.Setting.IsZero() || !r.Boottime.Setting.IsZero() || r.Saved.Name != ""
 }
 
 // Resumes reports whether a clock is to go on from a snapshot.

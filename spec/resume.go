@@ -45,10 +45,31 @@ func (p *parser) resumeValue(key string, a Asked) (set func(), err error) {
 	return func() { p.resumes = Saved{Asked: a} }, nil
 }
 
-// finish has the clocks go on from a snapshot, but for those that a more specific key
+// finish does what takes all annotations: names of snapshots are those of a pod's
+// namespace, so that one tenant does not reach another's.
+func (p *parser) finish(a map[string]string) error {
+	if err := p.resume(); err != nil {
+		return err
+	}
+	if p.Save == "" && p.Saved.Name == "" {
+		return nil
+	}
+	namespace, err := podNamespace(a)
+	if err != nil || namespace == "" {
+		return err
+	}
+	for _, name := range []*string{&p.Save, &p.Saved.Name} {
+		if *name != "" {
+			*name = namespace + "/" + *name
+		}
+	}
+	return nil
+}
+
+// resume has the clocks go on from a snapshot, but for those that a more specific key
 // asks for. One that is as specific is a contradiction, unless it is there for when
 // nothing has been saved.
-func (p *parser) finish() error {
+func (p *parser) resume() error {
 	sc := p.scopes[KeyResume]
 	if sc == scopeNone {
 		return nil

@@ -61,7 +61,7 @@ func TestConfigKeys(t *testing.T) {
 
 func TestAnnotations(t *testing.T) {
 	const page = "io.timens.7"
-	wants(t, page, ".It Sy "+spec.KeyMonotonic, ".It Sy "+spec.KeyBoottime, ".It Sy "+spec.KeyCrun, spec.KeyApplied,
+	wants(t, page, ".It Sy "+spec.KeyMonotonic, ".It Sy "+spec.KeyBoottime, ".It Sy "+spec.KeyResume, ".It Sy "+spec.KeySave, ".It Sy "+spec.KeyCrun, spec.KeyApplied,
 		"Ns Sy /pod", "Ns Sy /container. Ns Ar NAME", ".Sy d , h , m , s , ms , us\nand\n.Sy ns ,")
 	examples := regexp.MustCompile(`(?m)^(io\.timens\.[a-z]+): "(.*)"$`).FindAllStringSubmatch(read(t, page), -1)
 	if len(examples) < 3 {
@@ -81,8 +81,8 @@ func TestAnnotations(t *testing.T) {
 }
 
 func TestHookStages(t *testing.T) {
-	stages := regexp.MustCompile(`createRuntime|poststart|precreate`).FindAllString(hook.Usage, -1)
-	if len(stages) < 3 {
+	stages := regexp.MustCompile(`createRuntime|poststart|poststop|precreate`).FindAllString(hook.Usage, -1)
+	if len(stages) < 4 {
 		t.Fatalf("stages in the usage: %q", stages)
 	}
 	for _, stage := range stages {

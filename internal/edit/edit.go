@@ -17,6 +17,7 @@ import (
 	"oci-timens/config"
 	"oci-timens/internal/plan"
 	"oci-timens/internal/pod"
+	"oci-timens/internal/saved"
 	"oci-timens/spec"
 	"oci-timens/timens"
 )
@@ -81,8 +82,9 @@ func try(doc *spec.Document, cfg *config.Config, f Facts, b plan.Bundle) (r Resu
 		r.Plan.Reason = "no clock is asked for"
 		return r, nil
 	}
-	a := plan.Ask{Request: r.Request, Annotations: annotations, Config: cfg}
-	if err := collect(doc, f, &b); err != nil {
+	a := plan.Ask{Annotations: annotations, Config: cfg}
+	saves := r.Request.Save != ""
+	if err := collect(doc, f, &b, saves); err != nil {
 		return r, err
 	}
 	if !errors.Is(b.Kernel.TimeNamespaces, timens.ErrNotSupported) {
@@ -94,7 +96,11 @@ func try(doc *spec.Document, cfg *config.Config, f Facts, b plan.Bundle) (r Resu
 				return r, fmt.Errorf("the clocks of this host: %w", err)
 			}
 		}
+		if err := saved.In(cfg).Resolve(&r.Request, a.Host); err != nil {
+			return r, err
+		}
 	}
+	a.Request = r.Request
 	if r.Plan, err = decide(doc, f, a, b); err != nil {
 		return r, err
 	}
@@ -114,11 +120,11 @@ func decide(doc *spec.Document, f Facts, a plan.Ask, b plan.Bundle) (plan.Plan, 
 }
 
 // collect fills in what the plan depends on.
-func collect(doc *spec.Document, f Facts, b *plan.Bundle) (err error) {
+func collect(doc *spec.Document, f Facts, b *plan.Bundle, saves bool) (err error) {
 	if b.Runtime, err = f.Runtime(); err != nil {
 		return err
 	}
-	if b.Filtered || !b.Runtime.Native() {
+	if b.Filtered || saves || !b.Runtime.Native() {
 		b.HookPath = f.Hook()
 	}
 	b.Kernel = f.Kernel(b.Runtime)
@@ -153,7 +159,7 @@ func apply(p plan.Plan, b plan.Bundle, doc *spec.Document) error {
 			}
 		}
 	}
-	for _, stage := range b.Stages(p.Mechanism) {
+	for _, stage := range b.Stages(p) {
 		h := specs.Hook{Path: b.HookPath, Args: []string{"timens-hook", stage}, Env: hookEnv()}
 		if err := doc.AddHook(stage, h); err != nil {
 			return err

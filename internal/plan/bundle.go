@@ -31,10 +31,23 @@ func ForBundle(a Ask, b Bundle) (Plan, error) {
 	if w.IsZero() {
 		return Plan{Reason: "no clock is asked for"}, nil
 	}
-	p, err := forBundle(a, b, w)
+	p, err := keeping(a, b, w)
 	if err != nil {
 		return a.react(err, func(a Ask) (Plan, error) { return ForBundle(a, b) })
 	}
+	return p, nil
+}
+
+// keeping is forBundle for a container whose clocks may have to be kept as well.
+func keeping(a Ask, b Bundle, w wish) (Plan, error) {
+	p, err := forBundle(a, b, w)
+	if err != nil || w.Save == "" {
+		return p, err
+	}
+	if b.HookPath == "" {
+		return Plan{}, &UnsupportedError{"timens-hook, which keeps clocks, was not found: install it beside timens-runc or in /usr/libexec/oci/hooks.d", nil}
+	}
+	p.Save = w.Save
 	return p, nil
 }
 
@@ -57,6 +70,9 @@ func forBundle(a Ask, b Bundle, w wish) (Plan, error) {
 		return Plan{}, err
 	}
 	if o == a.Host.Own && o == has {
+		if !w.AsksClocks() {
+			return Plan{Reason: "no clock is asked for"}, nil
+		}
 		return Plan{Reason: "the clocks asked for are those of this host"}, nil
 	}
 	p := Plan{Offsets: o, Resolved: a.toKeep(w, o), Warnings: a.stepped(w)}
@@ -71,6 +87,9 @@ func forBundle(a Ask, b Bundle, w wish) (Plan, error) {
 // fixed: the kernel freezes them when the first task enters. Defaults are for
 // containers that say nothing about clocks, and do not apply.
 func joins(w wish, path string) (Plan, error) {
+	if !w.AsksClocks() {
+		return Plan{Reason: fmt.Sprintf("the container joins the time namespace %q", path)}, nil
+	}
 	if w.isDefault {
 		return Plan{Reason: fmt.Sprintf("the container joins the time namespace %q, and defaults do not apply to it", path)}, nil
 	}
@@ -109,8 +128,20 @@ func (b Bundle) mechanism() (Mechanism, string, error) {
 	return Hooks, why + "; timens-hook does it", nil
 }
 
-// Stages are the hooks of timens-hook that config.json needs with a mechanism.
-func (b Bundle) Stages(m Mechanism) []string {
+// Stages are the hooks of timens-hook that config.json needs for a plan. createRuntime
+// notes which clocks are to be kept, of whatever mechanism, and poststop keeps them.
+func (b Bundle) Stages(p Plan) []string {
+	list := b.stages(p.Mechanism)
+	if p.Save == "" {
+		return list
+	}
+	if len(list) == 0 {
+		list = []string{"createRuntime"}
+	}
+	return append(list, "poststop")
+}
+
+func (b Bundle) stages(m Mechanism) []string {
 	switch {
 	case m == Native && b.Filtered:
 		// runc exec joins by config.json, with offsets or without.

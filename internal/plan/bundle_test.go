@@ -24,6 +24,7 @@ func kernel(k Kernel) func(*Bundle)          { return func(b *Bundle) { b.Kernel
 func timeSpec(s spec.TimeSpec) func(*Bundle) { return func(b *Bundle) { b.Time = s } }
 func noHook(b *Bundle)                       { b.HookPath = "" }
 func filtered(b *Bundle)                     { b.Filtered = true }
+func save(a *Ask)                            { a.Request.Save = "db" }
 
 func TestForBundle(t *testing.T) {
 	native := func(mono, boot string) Plan {
@@ -79,7 +80,7 @@ func TestForBundle(t *testing.T) {
 				`annotation "io.timens.boottime": "+1" is denied by the configuration of this host: policy.clocks does not list boottime`+ignored), ""},
 		{"denied and ignored: the defaults come back", ask("", "+1", policy(denyTeamA), policy(ignoring), defaults("+7", "")), runc,
 			Plan{Native, offsets("7", "0"), "runc 1.5.2", []string{`annotation "io.timens.boottime": "+1" is denied by the configuration of this host: ` +
-				`annotation "ns": "team-a/x" matches rule 2 of policy.deny` + ignored}, nil}, ""},
+				`annotation "ns": "team-a/x" matches rule 2 of policy.deny` + ignored}, nil, ""}, ""},
 
 		{"denied and ignored: the defaults cannot be", ask("", "+1", policy(denyTeamA), policy(ignoring), defaults("-400d", "")), runc, Plan{},
 			`configuration key "defaults.monotonic": "-400d": offset -400d would set CLOCK_MONOTONIC to -399d23h59m, below zero: on this host it reads 1m; use "=0" for a clock that starts at zero`},
@@ -98,19 +99,32 @@ func TestForBundle(t *testing.T) {
 
 		// Mechanism.
 		{"runc 1.1", ask("", "+1"), oldRunc, Plan{Hooks, offsets("0", "1"),
-			"runc 1.1.5+ds1 cannot set time offsets well by itself, runc 1.2.6 and later can; timens-hook does it", nil, nil}, ""},
+			"runc 1.1.5+ds1 cannot set time offsets well by itself, runc 1.2.6 and later can; timens-hook does it", nil, nil, ""}, ""},
 		{"runc of unknown version", ask("", "+1"), with(runc, func(b *Bundle) { b.Runtime.Version = "" }),
-			Plan{Hooks, offsets("0", "1"), "runc of unknown version cannot", nil, nil}, ""},
-		{"crun", ask("", "+1"), crun, Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets time offsets, but not with every kind of container; timens-hook does it", nil, nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "runc of unknown version cannot", nil, nil, ""}, ""},
+		{"crun", ask("", "+1"), crun, Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets time offsets, but not with every kind of container; timens-hook does it", nil, nil, ""}, ""},
 		{"crun with a user namespace", ask("", "+1"), with(crun, func(b *Bundle) { b.NewUser = true }),
-			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 cannot set time offsets in a new user namespace; timens-hook does it", nil, nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 cannot set time offsets in a new user namespace; timens-hook does it", nil, nil, ""}, ""},
 		{"crun in the host's pid namespace", ask("", "+1"), with(crun, func(b *Bundle) { b.NewPID = false }),
-			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets no time offsets without a new pid namespace; timens-hook does it", nil, nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "crun 1.8.1 sets no time offsets without a new pid namespace; timens-hook does it", nil, nil, ""}, ""},
 		{"something else", ask("", "+1"), with(runc, func(b *Bundle) { b.Runtime = Runtime{"kata-runtime", "3.2"} }),
-			Plan{Hooks, offsets("0", "1"), "nothing is known of time offsets in kata-runtime 3.2; timens-hook does it", nil, nil}, ""},
-		{"filtered", ask("", "+1"), with(runc, filtered), Plan{Native, offsets("0", "1"), "runc 1.5.2 sets time offsets itself, and timens-hook makes sure", nil, nil}, ""},
+			Plan{Hooks, offsets("0", "1"), "nothing is known of time offsets in kata-runtime 3.2; timens-hook does it", nil, nil, ""}, ""},
+		{"filtered", ask("", "+1"), with(runc, filtered), Plan{Native, offsets("0", "1"), "runc 1.5.2 sets time offsets itself, and timens-hook makes sure", nil, nil, ""}, ""},
 		{"native needs neither hook nor exec switch", ask("", "+1"), with(with(runc, noHook), kernel(oldKernel)), native("0", "1"), ""},
-		{"crun needs no exec switch", ask("", "+1"), with(crun, kernel(oldKernel)), Plan{Hooks, offsets("0", "1"), "crun 1.8.1", nil, nil}, ""},
+		{"crun needs no exec switch", ask("", "+1"), with(crun, kernel(oldKernel)), Plan{Hooks, offsets("0", "1"), "crun 1.8.1", nil, nil, ""}, ""},
+		{"clocks are kept", ask("", "+1", save), runc, Plan{Native, offsets("0", "1"), "runc 1.5.2", nil, nil, "db"}, ""},
+		{"and nothing else", ask("", "", save), runc, Plan{Reason: "no clock is asked for", Save: "db"}, ""},
+		{"those of defaults, too", ask("", "", save, defaults("", "+9")), runc, Plan{Native, offsets("0", "9"), "runc 1.5.2", nil, nil, "db"}, ""},
+		{"those of a joined namespace", ask("", "", save, defaults("", "+9")), with(runc, timeSpec(spec.TimeSpec{Present: true, Path: "/ns"})),
+			Plan{Reason: `the container joins the time namespace "/ns"`, Save: "db"}, ""},
+		{"they may not be kept", ask("", "", save, defaults("", "+9"), policy(func(p *config.Policy) { p.MaxSaved = 0 })), runc, Plan{},
+			`annotation "io.timens.save": "db" is denied by the configuration of this host: policy.max-saved is 0`},
+		{"a rule denies that they are kept", ask("", "", save, defaults("", "+9"), policy(denyTeamA)), runc, Plan{},
+			`annotation "io.timens.save": "db" is denied by the configuration of this host: annotation "ns": "team-a/x" matches rule 2 of policy.deny`},
+		{"nobody there to keep them", ask("", "+1", save), with(runc, noHook), Plan{},
+			"this host cannot give the container its clocks: timens-hook, which keeps clocks, was not found: install it beside timens-runc or in /usr/libexec/oci/hooks.d"},
+		{"what was saved was not looked up", ask("", "", func(a *Ask) { a.Request.Saved = spec.Saved{Name: "db", Asked: spec.Asked{Source: "resume"}} }), runc, Plan{},
+			"resume: what was saved as \"db\" has not been looked up"},
 		{"runc 1.1 without the hook", ask("", "+1"), with(oldRunc, noHook), Plan{},
 			"this host cannot give the container its clocks: runc 1.1.5+ds1 cannot set time offsets well by itself, runc 1.2.6 and later can; " +
 				"and timens-hook, which can, was not found: install it beside timens-runc or in /usr/libexec/oci/hooks.d"},
@@ -168,17 +182,20 @@ func TestStages(t *testing.T) {
 		bundle    Bundle
 		mechanism Mechanism
 		want      []string
+		saving    []string
 	}{
-		{runc, Native, nil},
-		{runc, PassThrough, nil},
-		{oldRunc, Hooks, []string{"createRuntime", "poststart"}},
-		{crun, Hooks, []string{"createRuntime"}},
-		{with(runc, filtered), Native, []string{"createRuntime"}},
-		{with(crun, filtered), Hooks, []string{"createRuntime", "poststart"}}, // it may be runc
-		{with(runc, filtered), PassThrough, nil},
+		{runc, Native, nil, []string{"createRuntime", "poststop"}},
+		{runc, PassThrough, nil, []string{"createRuntime", "poststop"}},
+		{oldRunc, Hooks, []string{"createRuntime", "poststart"}, []string{"createRuntime", "poststart", "poststop"}},
+		{crun, Hooks, []string{"createRuntime"}, []string{"createRuntime", "poststop"}},
+		{with(runc, filtered), Native, []string{"createRuntime"}, []string{"createRuntime", "poststop"}},
+		{with(crun, filtered), Hooks, []string{"createRuntime", "poststart"}, []string{"createRuntime", "poststart", "poststop"}}, // it may be runc
+		{with(runc, filtered), PassThrough, nil, []string{"createRuntime", "poststop"}},
 	} {
-		if got := tt.bundle.Stages(tt.mechanism); !slices.Equal(got, tt.want) {
-			t.Errorf("%v, %v: %q, want %q", tt.bundle.Runtime, tt.mechanism, got, tt.want)
+		for save, want := range map[string][]string{"": tt.want, "db": tt.saving} {
+			if got := tt.bundle.Stages(Plan{Mechanism: tt.mechanism, Save: save}); !slices.Equal(got, want) {
+				t.Errorf("%v, %v, %q: %q, want %q", tt.bundle.Runtime, tt.mechanism, save, got, want)
+			}
 		}
 	}
 }

@@ -38,6 +38,7 @@ func ForInit(a Ask, i Init) (Plan, error) {
 	if err != nil {
 		return a.react(err, func(a Ask) (Plan, error) { return ForInit(a, i) })
 	}
+	p.Save = w.Save
 	return p, nil
 }
 

@@ -12,7 +12,7 @@ func TestForInit(t *testing.T) {
 	// What the shim wrote a second ago for "=0" on boottime, and runc acted on.
 	written := spec.TimeSpec{Present: true, Offsets: offsets("0", "-99"), Listed: both}
 	remote := func(mono, boot string) Plan {
-		return Plan{Remote, offsets(mono, boot), "the container's init waits and gets its own time namespace", nil, nil}
+		return Plan{Remote, offsets(mono, boot), "the container's init waits and gets its own time namespace", nil, nil, ""}
 	}
 	has := Plan{Reason: "the container already has the clocks asked for"}
 	tests := []struct {

@@ -54,6 +54,8 @@ type Plan struct {
 	// Resolved are readings that the other containers of the pod have to get the
 	// same offsets for. They must be kept before anything else is done.
 	Resolved []Resolved
+	// Save is the name under which the clocks are to be kept, as spec.Request.Save.
+	Save string
 }
 
 // Ask is what a container asks for, and of whom.

@@ -50,7 +50,7 @@ type wish struct {
 }
 
 func (a Ask) wish() wish {
-	if !a.Request.IsZero() {
+	if a.Request.AsksClocks() {
 		return wish{Request: a.Request}
 	}
 	asked := func(c timens.Clock) spec.Asked {
@@ -60,27 +60,38 @@ func (a Ask) wish() wish {
 		}
 		return spec.Asked{Setting: s, Source: fmt.Sprintf("configuration key %q", "defaults."+c.String()), Value: s.String()}
 	}
-	return wish{spec.Request{Monotonic: asked(timens.Monotonic), Boottime: asked(timens.Boottime)}, true}
+	return wish{spec.Request{Monotonic: asked(timens.Monotonic), Boottime: asked(timens.Boottime), Save: a.Request.Save}, true}
 }
 
-// first returns what is asked of the first clock that something is asked of.
+// first returns the first thing that is asked.
 func (w wish) first() spec.Asked {
 	switch {
+	case w.isDefault && w.Save != "":
+		return w.save()
 	case !w.Monotonic.Setting.IsZero():
 		return w.Monotonic
-	case w.Boottime.Setting.IsZero():
-		return spec.Asked{Source: fmt.Sprintf("annotation %q", spec.KeySave), Value: w.Save}
+	case w.Boottime.Setting.IsZero() && w.Saved.Name != "":
+		return w.Saved.Asked
 	}
 	return w.Boottime
 }
 
+// save returns that the clocks are to be kept.
+func (w wish) save() spec.Asked {
+	return spec.Asked{Source: fmt.Sprintf("annotation %q", spec.KeySave), Value: w.Save}
+}
+
 // allowed checks everything that does not depend on the offsets.
 func (a Ask) allowed(w wish) error {
-	if !w.isDefault && !a.Granted {
+	if (!w.isDefault || w.Save != "") && !a.Granted {
 		if reason := mayNotAsk(a.Config.Policy, a.Annotations); reason != "" {
 			f := w.first()
 			return &DeniedError{f.Source, f.Value, reason}
 		}
+	}
+	if w.Save != "" && a.Config.Policy.MaxSaved == 0 {
+		f := w.save()
+		return &DeniedError{f.Source, f.Value, "policy.max-saved is 0"}
 	}
 	for _, c := range timens.AllClocks() {
 		if asked := w.Get(c); !asked.Setting.IsZero() && !a.Config.Policy.Allows(c) {
@@ -116,6 +127,9 @@ func mayNotAsk(p config.Policy, annotations map[string]string) string {
 // offsets resolves w. Clocks that nothing is asked of keep what base has.
 func (a Ask) offsets(w wish, base timens.Offsets) (timens.Offsets, error) {
 	out := base
+	if w.Saved.Name != "" {
+		return out, fmt.Errorf("%s: what was saved as %q has not been looked up", w.Saved.Source, w.Saved.Name)
+	}
 	for _, c := range timens.AllClocks() {
 		asked := w.Get(c)
 		if asked.Setting.IsZero() {

@@ -16,8 +16,9 @@ import (
 // its policy holds, but for the rules on who may ask, which are about more than a hook
 // sees.
 //
-// WHOSE is as in these constants.
+// WHOSE is as in these constants. "save=NAME" tells where the clocks are to be kept.
 const (
+	keySave     = "save"
 	ofContainer = "/container" // spec.Asked.Alone
 	ofDefaults  = "/default"   // the host asks for it, and not the pod
 )
@@ -29,14 +30,22 @@ func Settle(a Ask, b Bundle) (p Plan, args []string, err error) {
 	if w.IsZero() {
 		return Plan{Reason: "no clock is asked for"}, nil, nil
 	}
-	if p, err = forBundle(a, b, w); err != nil {
+	if p, err = keeping(a, b, w); err != nil {
 		p, err = a.react(err, func(again Ask) (Plan, error) {
 			w = again.wish()
 			return ForBundle(again, b)
 		})
 	}
-	if err != nil || p.Mechanism != Hooks {
+	if err != nil {
 		return p, nil, err
+	}
+	shifts := p.Mechanism == Hooks
+	if p.Save != "" {
+		p.Mechanism = Hooks // which have to note what is kept, if nothing else
+		args = append(args, keySave+"="+p.Save)
+	}
+	if !shifts {
+		return p, args, nil
 	}
 	for _, c := range timens.AllClocks() {
 		asked := w.Get(c)
@@ -73,6 +82,10 @@ func parseSettled(r *spec.Request, d *config.Defaults, arg string) error {
 	key, value, ok := strings.Cut(arg, "=")
 	if !ok {
 		return fmt.Errorf("want CLOCK=OFFSET")
+	}
+	if key == keySave {
+		r.Save = value
+		return nil
 	}
 	name, isDefault := strings.CutSuffix(key, ofDefaults)
 	name, alone := strings.CutSuffix(name, ofContainer)

@@ -35,6 +35,8 @@ func TestSettled(t *testing.T) {
 		"one clock":     {request: spec.Request{Boottime: asked("=0", false)}, want: "boottime=-4d0.000000001s"},
 		"one's own":     {request: spec.Request{Monotonic: asked("+36h", false), Boottime: asked("-1s", true)}, want: "monotonic=+1d12h boottime/container=-1s"},
 		"by default":    {defaults: config.Defaults{Monotonic: asked("+2d", false).Setting}, want: "monotonic/default=+2d"},
+		"kept":          {request: spec.Request{Save: "ns/db"}, policy: config.Policy{MaxSaved: 1}, want: "save=ns/db"},
+		"shifted, kept": {request: spec.Request{Boottime: asked("+1s", false), Save: "ns/db"}, policy: config.Policy{MaxSaved: 1}, want: "save=ns/db boottime=+1s"},
 		"not allowed":   {request: spec.Request{Monotonic: asked("+36h", false)}, policy: config.Policy{MaxOffset: &max, OnDenied: config.Ignore}, warns: true},
 		"but a default": {spec.Request{Monotonic: asked("+36h", false)}, config.Defaults{Boottime: asked("+2d", false).Setting}, config.Policy{MaxOffset: &max, OnDenied: config.Ignore}, "boottime/default=+2d", true},
 	} {
@@ -58,6 +60,9 @@ func TestSettled(t *testing.T) {
 			again, err := ForBundle(a, Bundle{HookPath: "/hook"})
 			if again.Offsets != p.Offsets || err != nil {
 				t.Errorf("%v, %v, want %v", again.Offsets, err, p.Offsets)
+			}
+			if r.Save != p.Save {
+				t.Errorf("to be kept as %q, want %q", r.Save, p.Save)
 			}
 			if r.Boottime.Alone != tt.request.Boottime.Alone {
 				t.Errorf("alone is %v", r.Boottime.Alone)

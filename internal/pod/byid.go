@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"oci-timens/internal/plan"
+	"oci-timens/internal/private"
 )
 
 // DecideByID is [Decide] for who sees no processes, but is told when pods end, as a
@@ -75,7 +76,7 @@ func openKept(folders []string) (*state, error) {
 	}
 	s := &state{root: root}
 	if s.lock, err = root.Open("."); err == nil {
-		err = lock(s.lock, lockTimeoutByID)
+		err = private.Lock(s.lock, lockTimeoutByID)
 	}
 	if err != nil {
 		s.close()

@@ -2,14 +2,13 @@ package pod
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"syscall"
+
+	"oci-timens/internal/private"
 )
 
 // folders lists where records may be kept, best first. All are empty after a reboot.
@@ -21,11 +20,7 @@ func folders() (list []string) {
 			list = append(list, dir)
 		}
 	}
-	text, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		text = []byte(everybody)
-	}
-	uid, mapped := outerUID(string(text), os.Geteuid())
+	uid, mapped := private.OuterUID()
 	if os.Geteuid() == 0 {
 		add("/run")
 		if !mapped {
@@ -39,25 +34,6 @@ func folders() (list []string) {
 		add(d)
 	}
 	return list
-}
-
-// everybody is the map of the initial user namespace, user_namespaces(7).
-const everybody = "0 0 4294967295"
-
-// outerUID returns what a user is called outside of this user namespace, or -1, and
-// whether this is another one than the initial one.
-func outerUID(uidMap string, uid int) (outer int, mapped bool) {
-	f := strings.Fields(uidMap)
-	mapped = strings.Join(f, " ") != everybody
-	for ; len(f) >= 3; f = f[3:] {
-		inside, err1 := strconv.Atoi(f[0])
-		first, err2 := strconv.Atoi(f[1])
-		count, err3 := strconv.Atoi(f[2])
-		if err1 == nil && err2 == nil && err3 == nil && inside <= uid && uid-inside < count {
-			return first + uid - inside, mapped
-		}
-	}
-	return -1, mapped
 }
 
 // openFolder opens the first folder of a name that only this user can write to.
@@ -86,8 +62,8 @@ func tryFolder(dir, name string, mkdir func(string, fs.FileMode) error) (root *o
 			return nil, err
 		}
 		info, err := root.Stat(".")
-		if err == nil && !oursAlone(info) {
-			err = fmt.Errorf("%s can be written to by others, or belongs to another user than %d (mode %04o)", path, os.Geteuid(), info.Mode().Perm())
+		if err == nil {
+			err = private.Check(path, info)
 		}
 		if err != nil {
 			root.Close()
@@ -95,10 +71,4 @@ func tryFolder(dir, name string, mkdir func(string, fs.FileMode) error) (root *o
 		}
 	}
 	return root, nil
-}
-
-// oursAlone reports whether nobody else can have written there.
-func oursAlone(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o022 == 0
 }

@@ -9,9 +9,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"oci-timens/internal/plan"
+	"oci-timens/internal/private"
 	"oci-timens/timens"
 )
 
@@ -60,7 +59,7 @@ func openIn(folders []string, r record, mkdir func(string, fs.FileMode) error) (
 	}
 	s := &state{root: root, name: r.name(), told: r.pid == 0}
 	if s.lock, err = root.Open("."); err == nil {
-		err = lock(s.lock, r.timeout())
+		err = private.Lock(s.lock, r.timeout())
 	}
 	step("pod locked")
 	if err == nil {
@@ -83,18 +82,6 @@ func (s *state) close() {
 	}
 }
 
-func lock(f *os.File, timeout time.Duration) error {
-	for limit := time.Now().Add(timeout); ; time.Sleep(time.Millisecond) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EWOULDBLOCK && err != unix.EINTR {
-			return os.NewSyscallError("flock "+f.Name(), err)
-		}
-		if time.Now().After(limit) {
-			return fmt.Errorf("%s has been locked for %v by another process: see who holds it (lslocks)", f.Name(), timeout)
-		}
-	}
-}
-
 // read returns what the pod has kept.
 func (s *state) read() (map[plan.Reading]timens.Offset, error) {
 	f, err := s.root.OpenFile(s.name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
@@ -109,7 +96,7 @@ func (s *state) read() (map[plan.Reading]timens.Offset, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || !oursAlone(info) {
+	if !info.Mode().IsRegular() || !private.Ours(info) {
 		return nil, s.bad("it is no regular file that only this user can write to")
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxText+1))

@@ -1,0 +1,211 @@
+// Package saved keeps snapshots of clocks on disk, by the names that annotations give
+// them: those of containers that have ended, and what is needed to go on from those that
+// were never seen to end, because the machine died, or their runtime.
+//
+// What a container asks for, and whether it may, does not belong here, nor how a snapshot
+// becomes offsets.
+package saved
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"oci-timens/config"
+	"oci-timens/internal/private"
+	"oci-timens/spec"
+	"oci-timens/timens"
+)
+
+// lockTimeout is how long others are waited for, who need some milliseconds each.
+const lockTimeout = 10 * time.Second
+
+// Store is a folder of snapshots. Names are "NAME", or "NAMESPACE/NAME" for the pods of a
+// Kubernetes namespace, as in [spec.Request].
+type Store struct {
+	dir string // "" for the user's own
+	max int
+}
+
+// In is the store that the configuration names.
+func In(c *config.Config) Store { return Store{c.SavedDir, c.Policy.MaxSaved} }
+
+// User is a container that has the clocks that are kept, by its init.
+type User struct {
+	ID         string
+	PID        int
+	StartTicks uint64 // see [timens.Runs]
+}
+
+// Lookup returns what a container goes on from under a name, on a host whose Wall is set.
+// note, where it is not "", is a remark for the log. An error is fs.ErrNotExist where
+// nothing is kept under that name.
+//
+// Of a container that was not seen to end it is known what its clocks would read now, had
+// it run on: they go on from there, and so never backward. After the machine has started
+// anew that holds as well, by its wall clock, unless snapshots were taken at an interval.
+func (s Store) Lookup(name string, h timens.Host) (snap timens.Snapshot, note string, err error) {
+	f, err := s.open(false)
+	if err != nil {
+		return snap, "", err
+	}
+	defer f.close()
+	r, err := f.read(name)
+	if err != nil {
+		return snap, "", err
+	}
+	snap, err = r.at(h)
+	if err != nil {
+		return snap, "", fmt.Errorf("%s: %w", f.path(name), err)
+	}
+	if len(r.users) > 0 && !r.inUse(h) {
+		until := "until now"
+		if snap.Interval > 0 {
+			until = fmt.Sprintf("for %v after that was written", snap.Interval)
+		}
+		note = fmt.Sprintf("%s is of container %q, which was not seen to end: its clocks go on as if it had run %s", f.path(name), r.users[0].ID, until)
+	}
+	return snap, note, nil
+}
+
+// Resolve has the clocks of a request go on from what is kept under the name that it
+// gives, on a host whose Wall is set. Where nothing is kept that is an error, unless the
+// request says what else it asks for.
+func (s Store) Resolve(r *spec.Request, h timens.Host) error {
+	if r.Saved.Name == "" {
+		return nil
+	}
+	snap, note, err := s.Lookup(r.Saved.Name, h)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && r.Saved.OrNew:
+		r.Notes = append(r.Notes, fmt.Sprintf("%s: %q: nothing has been saved yet", r.Saved.Source, r.Saved.Value))
+		r.Saved = spec.Saved{}
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %q: nothing has been saved under that name in %s; \"saved-or-new:\" lets the first container start without", r.Saved.Source, r.Saved.Value, s.Where())
+	case err != nil:
+		return fmt.Errorf("%s: %q: %w", r.Saved.Source, r.Saved.Value, err)
+	}
+	if note != "" {
+		r.Notes = append(r.Notes, note)
+	}
+	r.Resume(snap)
+	return nil
+}
+
+// Begin notes that a container starts, or is running, with these offsets, and that its
+// clocks are to be kept under a name: should nobody see it end, others can go on from
+// what is noted. With an interval it is meant to be called again at that interval.
+// When Begin returns, the disk has it.
+func (s Store) Begin(name string, u User, o timens.Offsets, h timens.Host, interval time.Duration) error {
+	return s.change(name, func(f *folder, r *record, found bool) (write bool, err error) {
+		if !found {
+			if err := f.mayAdd(name, s.max); err != nil {
+				return false, err
+			}
+		}
+		if !r.inUse(h) {
+			r.users = nil
+			r.offsets = o
+		}
+		for _, c := range timens.AllClocks() {
+			// Clocks of several containers under one name: nobody sees less than has been seen.
+			if o.Get(c).Compare(r.offsets.Get(c)) > 0 {
+				r.offsets = r.offsets.With(c, o.Get(c))
+			}
+		}
+		r.users = append(slices.DeleteFunc(r.users, func(v User) bool { return v.ID == u.ID || !timens.Runs(v.PID, v.StartTicks) }), u)
+		r.ended = ""
+		if len(r.users) > maxUsers {
+			return false, fmt.Errorf("%s: more than %d containers are to keep their clocks under this name", f.path(name), maxUsers)
+		}
+		r.snapshot, err = timens.TakeSnapshot(r.offsets, h)
+		r.snapshot.Interval = interval
+		return true, err
+	})
+}
+
+// End notes that a container has ended, with all its tasks, and keeps what its clocks read
+// now, unless others that run have them too. A container that [Store.Begin] was not called
+// for changes nothing.
+func (s Store) End(name, id string, h timens.Host) error {
+	return s.change(name, func(f *folder, r *record, found bool) (write bool, err error) {
+		i := slices.IndexFunc(r.users, func(u User) bool { return u.ID == id })
+		switch {
+		case !found:
+			return false, nil
+		case i < 0 && r.ended == id && len(r.users) == 0:
+			// It ended before, so it has been restored from a checkpoint by a runtime that
+			// says so to nobody (crun runs no hooks then). What its clocks have read since is
+			// not known, but that they cannot have gone faster than time.
+			r.users = []User{{ID: id}}
+			r.snapshot, err = r.at(h)
+			r.users = nil
+			return true, err
+		case i < 0 || r.snapshot.Wall.BootID != h.Wall.BootID:
+			return false, nil
+		}
+		r.users = slices.DeleteFunc(r.users, func(u User) bool { return u.ID == id || !timens.Runs(u.PID, u.StartTicks) })
+		if len(r.users) == 0 {
+			r.ended = id
+		}
+		r.snapshot, err = timens.TakeSnapshot(r.offsets, h)
+		return true, err
+	})
+}
+
+// change calls f for what is kept under a name, with the folder locked, and writes the
+// record where f says so.
+func (s Store) change(name string, do func(f *folder, r *record, found bool) (write bool, err error)) error {
+	f, err := s.open(true)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	if err := private.Lock(f.file, lockTimeout); err != nil {
+		return err
+	}
+	r, err := f.read(name)
+	found := !errors.Is(err, fs.ErrNotExist)
+	if err != nil && found {
+		return err
+	}
+	write, err := do(f, &r, found)
+	if err != nil || !write {
+		return err
+	}
+	return f.write(name, r)
+}
+
+// at is what a container that starts on h goes on from.
+func (r record) at(h timens.Host) (s timens.Snapshot, err error) {
+	s = r.snapshot
+	if len(r.users) == 0 {
+		return s, nil
+	}
+	if s.Wall.BootID == h.Wall.BootID && r.ended == "" {
+		return timens.TakeSnapshot(r.offsets, h)
+	}
+	if s.Interval == 0 {
+		s.Interval, _, err = s.Gap(h)
+	}
+	return s, err
+}
+
+// inUse reports whether a container runs that has the clocks.
+func (r record) inUse(h timens.Host) bool {
+	return r.snapshot.Wall.BootID == h.Wall.BootID &&
+		slices.ContainsFunc(r.users, func(u User) bool { return timens.Runs(u.PID, u.StartTicks) })
+}
+
+// split returns the folder of a name below that of the store, and the file in it. No name
+// begins with "@", so that a namespace takes no name away from those who are in none.
+func split(name string) (dir, file string) {
+	if namespace, name, ok := strings.Cut(name, "/"); ok {
+		return "@" + namespace, name
+	}
+	return ".", name
+}
