@@ -24,6 +24,8 @@ var roles = map[string]func(){
 	"spin":   waitInUserMode,
 	"calls":  waitBetweenCalls,
 	"check":  checkAsHook,
+
+	"wait": wait, "child": haveChild, "shifted child": haveShiftedChild, "thread": haveThread,
 }
 
 func TestMain(m *testing.M) {

@@ -175,10 +175,14 @@ func PinnedNamespaces() ([]Pinned, error) {
 	return parsePinned(string(text)), nil
 }
 
+// unescapeMount undoes how the kernel writes a path into mountinfo.
+func unescapeMount(path string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
+}
+
 // parsePinned picks the lines of proc_pid_mountinfo(5) whose root is a time
 // namespace, "time:[4026532177]".
 func parsePinned(text string) []Pinned {
-	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 	var list []Pinned
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
@@ -187,7 +191,7 @@ func parsePinned(text string) []Pinned {
 		}
 		var ino uint64
 		if n, _ := fmt.Sscanf(f[3], "time:[%d]", &ino); n == 1 {
-			list = append(list, Pinned{ino, unescape.Replace(f[4])})
+			list = append(list, Pinned{ino, unescapeMount(f[4])})
 		}
 	}
 	return list

@@ -99,21 +99,24 @@ func (c *cache) read(entry string) []string {
 }
 
 // put replaces what is there for id.
-func (c *cache) put(id fileID, name, version string) {
+func (c *cache) put(id fileID, name, version string) { c.write(id.entry(), id.key(), name, version) }
+
+// write replaces an entry.
+func (c *cache) write(entry, key, name, version string) {
 	if c == nil {
 		return
 	}
-	tmp := fmt.Sprintf("%s.%d", id.entry(), os.Getpid())
+	tmp := fmt.Sprintf("%s.%d", entry, os.Getpid())
 	f, err := c.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return
 	}
-	_, err = fmt.Fprintf(f, "%s\n%s\n%s\n", id.key(), name, version)
+	_, err = fmt.Fprintf(f, "%s\n%s\n%s\n", key, name, version)
 	if e := f.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
-		err = c.root.Rename(tmp, id.entry())
+		err = c.root.Rename(tmp, entry)
 	}
 	if err != nil {
 		_ = c.root.Remove(tmp)
