@@ -24,6 +24,12 @@ DEBIAN13_PACKAGES := podman crun runc docker.io docker-cli docker-compose contai
                      ca-certificates uidmap iproute2 procps
 DEBIAN12   := .tools/debian12-1
 DEBIAN12_PACKAGES := podman crun runc containernetworking-plugins
+# What guests run, with a kernel each.
+KERNEL      = linux-image-cloud-$$($(GO) env GOARCH)
+GUEST12    := .tools/guest12-1
+GUEST12_PACKAGES = $(KERNEL) podman runc containernetworking-plugins criu iptables
+GUEST13    := .tools/guest13-1
+GUEST13_PACKAGES = $(KERNEL) podman crun libcriu2 runc criu iptables ca-certificates
 CHECKERS   := .tools/checkers-1
 CHECKERS_PACKAGES := man-db mandoc bash-completion zsh fish rpm qemu-user-static
 KUBERNETES := .tools/kubernetes-$(shell sed -n 's|^.*k8s.io/kubernetes v\([^ ]*\).*|\1|p' integration/k8s/tools/go.mod)
@@ -149,6 +155,14 @@ test-deploy: k8s-deps $(HELM) ## tests of the manifests, the chart, the policies
 test-install: deps $(NFPM) $(DEBIAN12) $(DEBIAN13) $(CHECKERS) ## tests of make install, releases and packages, as root
 	cd integration && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./install
 
+.PHONY: test-migration
+test-migration: guest-deps $(GUEST12) $(GUEST13) $(RUNC) ## tests that move containers between two hosts, virtual machines with Debian's kernels and CRIU
+	cd integration && $(GO) test -count=1 -timeout 15m -parallel 2 $(TESTFLAGS) ./guest/... ./migration
+
+.PHONY: guest-deps
+guest-deps: deps
+	sh integration/deps qemu-system-x86 xz-utils busybox-static debootstrap
+
 .PHONY: engine-deps
 engine-deps:
 	sh integration/deps podman busybox-static debootstrap containernetworking-plugins
@@ -222,6 +236,13 @@ $(CHECKERS):
 
 $(DEBIAN13):
 	sh integration/tree trixie $@ $(DEBIAN13_PACKAGES)
+
+# No initrd, which would take a minute: guests have their own.
+$(GUEST12):
+	INITRD=No sh integration/tree bookworm $@ $(GUEST12_PACKAGES)
+
+$(GUEST13):
+	INITRD=No sh integration/tree trixie $@ $(GUEST13_PACKAGES)
 
 # The last one whose modules can all be had from the Go module proxy.
 $(NFPM):
