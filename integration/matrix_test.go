@@ -14,7 +14,7 @@ var features = []string{
 	"nothing asked", "both clocks", "one clock", "positive", "negative", "sub-second", "reads (=0, =5m)",
 	"defaults of the configuration", "create, start, delete", "exec", "kill, pause, update, and exec after", "tty",
 	"timers fire on time", "user namespace", "no new PID namespace", "rootless", rootlessEngine, timeEntry, timePath,
-	"refuses bad requests", "hook killed half way: fails closed",
+	resume, "refuses bad requests", "hook killed half way: fails closed",
 }
 
 const (

@@ -60,6 +60,9 @@ func addHooks(s *specs.Spec, path string, env ...string) {
 		CreateRuntime: []specs.Hook{{Path: path, Args: []string{"timens-hook", "createRuntime"}, Env: env}},
 		Poststart:     []specs.Hook{{Path: path, Args: []string{"timens-hook", "poststart"}, Env: env}},
 	}
+	if s.Annotations["io.timens.save"] != "" {
+		s.Hooks.Poststop = []specs.Hook{{Path: path, Args: []string{"timens-hook", "poststop"}, Env: env}}
+	}
 }
 
 func annotate(s *specs.Spec, keysAndValues ...string) {
