@@ -85,6 +85,7 @@ func build(dir string) error {
 		{name: "embedded", pkg: "./cmd/embedded"},
 		{name: "timens-hook", module: "..", pkg: "./cmd/timens-hook", env: []string{"CGO_ENABLED=0"}},
 		{name: "timens-runc", module: "..", pkg: "./cmd/timens-runc", env: []string{"CGO_ENABLED=0"}},
+		{name: "timensctl", module: "..", pkg: "./cmd/timensctl", env: []string{"CGO_ENABLED=0"}},
 		{name: "timens-hook-kill", module: "..", pkg: "./cmd/timens-hook", args: []string{"-tags", "timens_testpoints"}, env: []string{"CGO_ENABLED=0"}},
 	} {
 		args := append([]string{"build", "-trimpath"}, b.args...)

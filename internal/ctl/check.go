@@ -23,29 +23,43 @@ func checkCommand() *cli.Command {
 		Usage: "say what will work on this machine, for this user, and what will not, and why",
 		Description: "Looks at the kernel, by trying where that is possible, the capabilities of this process, the\n" +
 			"configuration, the low-level runtimes in PATH, and how engines are set up. Changes nothing.\n" +
-			"Exit status 1 when nothing works.",
-		Flags: []cli.Flag{outputFlag()},
+			"Exit status 1 when nothing works. With --checkpoint, says whether a container that runs could be\n" +
+			"checkpointed by CRIU and restored, and if not, exits with 1.",
+		Flags: []cli.Flag{
+			outputFlag(),
+			&cli.StringFlag{Name: "checkpoint", Usage: "look at `CONTAINER` instead, by id or PID of its init, before it is checkpointed"},
+		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
 			}
+			if c.IsSet("checkpoint") {
+				r, err := checkCheckpoint(c.String("checkpoint"))
+				if err != nil {
+					return err
+				}
+				return tell(c, r, r.Works)
+			}
 			f := gather()
 			f.engines = f.lookAtEngines()
 			r := judge(f)
-			out, _ := outs(c)
-			if c.String("output") == "json" {
-				if err := writeJSON(out, r); err != nil {
-					return err
-				}
-			} else {
-				r.write(out)
-			}
-			if !r.anything() {
-				return exitStatus(1)
-			}
-			return nil
+			return tell(c, r, r.anything())
 		},
 	}
+}
+
+// tell prints a report, and ends with status 1 unless it is good.
+func tell(c *cli.Command, r interface{ write(io.Writer) }, good bool) error {
+	out, _ := outs(c)
+	if c.String("output") != "json" {
+		r.write(out)
+	} else if err := writeJSON(out, r); err != nil {
+		return err
+	}
+	if !good {
+		return exitStatus(1)
+	}
+	return nil
 }
 
 // facts are what a verdict is made of.
@@ -73,10 +87,7 @@ func gather() facts {
 	if e := f.support.ExecSwitch; e != nil && !errors.Is(e, timens.ErrNotSupported) {
 		f.support.ExecSwitch = timens.HaveExecSwitch() // what cannot be tried may still be known
 	}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		f.kernel = unix.ByteSliceToString(u.Release[:])
-	}
+	f.kernel = kernelRelease()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if unix.Capget(&header, &data[0]) == nil {
@@ -92,6 +103,15 @@ func gather() facts {
 	}
 	f.runtimes, f.runtimeErrs = findRuntimes(append(candidates, "runc", "crun", "youki"))
 	return f
+}
+
+// kernelRelease is what uname(2) says.
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
 }
 
 // write prints it for people.

@@ -54,6 +54,7 @@ func TestArgumentErrors(t *testing.T) {
 		{"inspect", 1, `a PID or a container is missing: usage: timensctl inspect PID|CONTAINER`},
 		{"inspect 1 2", 1, `unexpected argument "2": usage: timensctl inspect PID|CONTAINER`},
 		{"inspect no-such-one", 1, `no running container has the id "no-such-one": give a PID, or the low-level runtime's id of a container or its beginning; "timensctl ps" lists them`},
+		{"check --checkpoint no-such-one", 1, `no running container has the id "no-such-one": give a PID, or the low-level runtime's id of a container or its beginning; "timensctl ps" lists them`},
 		{"explain", 1, `a bundle is missing: usage: timensctl explain BUNDLE`},
 		{"config", 1, `a command is missing: usage: timensctl config default|validate`},
 		{"config bogus", 1, `unknown command "bogus": usage: timensctl config default|validate`},
