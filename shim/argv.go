@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -11,10 +12,14 @@ import (
 // invocation is what the shim has to know of a command line.
 type invocation struct {
 	command string // "" when nothing is run: help, version, or nothing at all
-	id      string // of create and run: the container, "" when none is named
+	id      string // the container, for commands that are read; "" when none is named
 
-	bundle, configFile string // as given, "" for none
-	log, logFormat     string
+	root, bundle, configFile string // as given, "" for none
+	log, logFormat           string
+
+	imagePath  string // of checkpoint and restore
+	preDump    bool   // a checkpoint that only begins one
+	optionsEnd int    // of restore: before which argument options end that all runtimes read
 
 	// goOnly is an option that was read as runc reads it, and that others would
 	// understand otherwise, such as -b=DIR: getopt_long(3) takes "=DIR".
@@ -22,7 +27,7 @@ type invocation struct {
 	// crunOnly is an option that was read as crun reads it: --config, which no runc
 	// has to date, and which one to come may take to mean another file.
 	crunOnly string
-	// bare is a create or run with nothing after it, which all runtimes refuse.
+	// bare is such a command with nothing after it, which all runtimes refuse.
 	// What they make of other lines without an ID they may not agree about.
 	bare bool
 }
@@ -30,6 +35,24 @@ type invocation struct {
 // makesContainer reports whether a low-level runtime may read a bundle.
 func (inv *invocation) makesContainer() bool {
 	return (inv.command == "create" || inv.command == "run") && !inv.bare
+}
+
+// restores reports whether a container may be made of an image.
+func (inv *invocation) restores() bool { return inv.command == "restore" && !inv.bare }
+
+// checkpoints reports whether a container may be stopped, or left running, with an image
+// made of it.
+func (inv *invocation) checkpoints() bool {
+	return inv.command == "checkpoint" && !inv.bare && !inv.preDump
+}
+
+// isRead reports whether all of the line matters of a command.
+func isRead(command string) bool {
+	switch command {
+	case "create", "run", "checkpoint", "restore":
+		return true
+	}
+	return false
 }
 
 // config returns the directory and the name of the container's config.json. A
@@ -53,21 +76,27 @@ func (inv *invocation) config() (dir, name string) {
 // clap: groups. Options after the ID count for youki and newer runc, for others
 // they are errors, as for all of them more than one ID is. So the walker takes
 // what any of them takes, and where two would take the same words for different
-// bundles it says so. What none of them is known to take makes create and run fail.
+// bundles it says so. What none of them is known to take makes the commands fail that isRead
+// tells.
 type walker struct {
 	args    []string // what is still to be read
-	unknown string   // an option before the command that is not known
-	lacking string   // the last word, where it is an option without its value
+	total   int      // of args at first
+	table   optionTable
+	unknown string // an option before the command that is not known
+	lacking string // the last word, where it is an option without its value
 	invocation
 }
 
 // parse reads the arguments after the program's name. It fails when the command
-// is create or run, or may be, and not every word of the line is understood.
+// is one that isRead tells, or may be, and not every word of the line is understood.
 func parse(args []string) (*invocation, error) {
-	w := &walker{args: args}
+	w := &walker{args: args, total: len(args), table: options}
 	err := w.global()
-	if err == nil && (w.command == "create" || w.command == "run") {
-		err = w.create()
+	if err == nil && isRead(w.command) {
+		if w.command == "checkpoint" || w.command == "restore" {
+			w.table = checkpointOptions
+		}
+		err = w.rest()
 	}
 	return &w.invocation, err
 }
@@ -108,7 +137,7 @@ func (w *walker) global() error {
 			w.unknown = arg
 		case o == nil:
 			// Its value, or the command, may come next.
-			if slices.Contains(w.args, "create") || slices.Contains(w.args, "run") {
+			if slices.ContainsFunc(w.args, isRead) {
 				return unknownOption(arg)
 			}
 			return nil
@@ -119,8 +148,8 @@ func (w *walker) global() error {
 	return nil
 }
 
-// create reads what comes after create or run.
-func (w *walker) create() error {
+// rest reads what comes after the command.
+func (w *walker) rest() error {
 	if w.unknown != "" {
 		return unknownOption(w.unknown)
 	}
@@ -131,11 +160,13 @@ func (w *walker) create() error {
 		case arg == "--":
 			if w.id == "" && len(w.args) > 0 {
 				w.id = w.args[0]
+				w.end()
 			}
 			return nil
 		case !isOption:
 			if w.id == "" {
 				w.id = arg
+				w.end()
 			}
 		default:
 			o := w.option(arg)
@@ -154,6 +185,13 @@ func (w *walker) create() error {
 	return nil
 }
 
+// end notes that the options that all runtimes read end before the word that was taken.
+func (w *walker) end() {
+	if w.command == "restore" {
+		w.optionsEnd = w.total - len(w.args) - 1
+	}
+}
+
 func unknownOption(arg string) error {
 	return fmt.Errorf("unknown option %q: what it does to the words after it, and to the bundle, cannot be told; leave it out", arg)
 }
@@ -163,17 +201,17 @@ func unknownOption(arg string) error {
 func (w *walker) option(arg string) *option {
 	if long, ok := strings.CutPrefix(arg, "--"); ok {
 		name, value, hasValue := strings.Cut(long, "=")
-		return w.take(longOption(name, true), value, hasValue)
+		return w.take(w.table.long(name, true), value, hasValue)
 	}
 	name, value, hasValue := strings.Cut(arg[1:], "=")
-	o := longOption(name, false)
+	o := w.table.long(name, false)
 	if o != nil && len(name) > 1 && o.role == configFile { // which is crun's, and not Go
 		w.crunOnly = arg
 	}
 	if o == nil || len(name) == 1 || o.role == configFile {
 		return w.group(arg)
 	}
-	if short := shortOption(name[0]); short != nil && short.value {
+	if short := w.table.short(name[0]); short != nil && short.value {
 		w.goOnly = arg // getopt_long: -b with the value "undle"
 	}
 	return w.take(o, value, hasValue)
@@ -183,7 +221,7 @@ func (w *walker) option(arg string) *option {
 func (w *walker) group(arg string) *option {
 	var o *option
 	for i := 1; i < len(arg); i++ {
-		if o = shortOption(arg[i]); o == nil {
+		if o = w.table.short(arg[i]); o == nil {
 			return nil
 		}
 		rest := arg[i+1:]
@@ -210,6 +248,10 @@ func (w *walker) take(o *option, value string, hasValue bool) *option {
 		if hasValue && o.role == quits {
 			return &option{} // --help=false
 		}
+		if o.role == preDump {
+			yes, err := strconv.ParseBool(value)
+			w.preDump = !hasValue || yes && err == nil // --pre-dump=false
+		}
 		return o
 	}
 	if !hasValue {
@@ -220,6 +262,10 @@ func (w *walker) take(o *option, value string, hasValue bool) *option {
 		value, w.args = w.args[0], w.args[1:]
 	}
 	switch o.role {
+	case root:
+		w.root = value
+	case imagePath:
+		w.imagePath = value
 	case bundle:
 		w.bundle = value
 	case configFile:

@@ -22,7 +22,9 @@ func TestParse(t *testing.T) {
 	}{
 		// What engines send.
 		{"--root /run/containerd/runc/k8s.io --log /l --log-format json --systemd-cgroup create --bundle /b --pid-file /p c1",
-			create(func(i *invocation) { i.bundle, i.log, i.logFormat = "/b", "/l", "json" })},
+			create(func(i *invocation) {
+				i.root, i.bundle, i.log, i.logFormat = "/run/containerd/runc/k8s.io", "/b", "/l", "json"
+			})},
 		{"--cgroup-manager cgroupfs --log-format=json --log=/l create --bundle /b --pid-file /p c1",
 			create(func(i *invocation) { i.bundle, i.log, i.logFormat = "/b", "/l", "json" })},
 
@@ -51,7 +53,7 @@ func TestParse(t *testing.T) {
 		{"create -config=c.json c1", create(func(i *invocation) { i.crunOnly = "-config=c.json" })}, // -c onfig=c.json, to youki
 
 		// Go's flag package: one dash.
-		{"-root /r -log=/l create -b /b c1", create(func(i *invocation) { i.bundle, i.log, i.goOnly = "/b", "/l", "-log=/l" })}, // -l og=/l
+		{"-root /r -log=/l create -b /b c1", create(func(i *invocation) { i.root, i.bundle, i.log, i.goOnly = "/r", "/b", "/l", "-log=/l" })}, // -l og=/l
 		{"-debug create -no-pivot -b /b c1", inB},
 		{"create -bundle /b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-bundle" })},
 		{"create -bundle=/b c1", create(func(i *invocation) { i.bundle, i.goOnly = "/b", "-bundle=/b" })},
@@ -61,8 +63,8 @@ func TestParse(t *testing.T) {
 		// What is the command, and what is not.
 		{"create create", create(func(i *invocation) { i.id = "create" })},
 		{"delete create", invocation{command: "delete"}},
-		{"--root create run create", invocation{command: "run", id: "create"}},
-		{"--root create delete create", invocation{command: "delete"}},
+		{"--root create run create", invocation{command: "run", id: "create", root: "create"}},
+		{"--root create delete create", invocation{command: "delete", root: "create"}},
 		{"-- create c1", create(nil)},
 		{"- create c1", invocation{command: "-"}},
 		{"exec c1 run", invocation{command: "exec"}},
@@ -70,6 +72,20 @@ func TestParse(t *testing.T) {
 		{"features", invocation{command: "features"}},
 
 		{"--unknown=1 delete create", invocation{command: "delete"}},
+
+		// checkpoint and restore.
+		{"--root /r checkpoint --image-path /i --work-path /w --leave-running --manage-cgroups-mode ignore c1",
+			invocation{command: "checkpoint", id: "c1", root: "/r", imagePath: "/i"}},
+		{"checkpoint --pre-dump --parent-path ../p --image-path=i c1", invocation{command: "checkpoint", id: "c1", imagePath: "i", preDump: true}},
+		{"checkpoint --pre-dump=false --empty-ns network --status-fd 3 c1", invocation{command: "checkpoint", id: "c1"}},
+		{"checkpoint -leave-running -image-path /i c1", invocation{command: "checkpoint", id: "c1", imagePath: "/i"}},
+		{"checkpoint --im /i --leave c1", invocation{command: "checkpoint", id: "c1", imagePath: "/i"}},
+		{"checkpoint --help", invocation{}},
+		{"checkpoint", invocation{command: "checkpoint", bare: true}},
+		{"restore -d --image-path /i --bundle /b --pid-file p --network-lock skip --lsm-profile x c1",
+			invocation{command: "restore", id: "c1", imagePath: "/i", bundle: "/b", optionsEnd: 12}},
+		{"restore -db/b -- c1", invocation{command: "restore", id: "c1", bundle: "/b", optionsEnd: 2}},
+		{"restore -d c1 --image-path /i", invocation{command: "restore", id: "c1", imagePath: "/i", optionsEnd: 2}},
 
 		// No ID for some, but who knows.
 		{"run --", invocation{command: "run"}},

@@ -76,15 +76,21 @@ func (s *shim) try() (status int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	env := os.Environ()
 	switch {
 	case s.inv.makesContainer():
-		if err := s.prepare(s.facts(path)); err != nil {
-			return 1, err
-		}
+		err = s.prepare(s.facts(path))
+	case s.inv.checkpoints():
+		err = s.checkpoint(s.facts(path))
+	case s.inv.restores():
+		rest, env, err = s.restore(s.facts(path), rest, env)
 	case s.inv.command == "features":
 		return s.features(path, rest)
 	}
-	if err := s.exec(path, append([]string{path}, rest...), os.Environ()); err != nil {
+	if err != nil {
+		return 1, err
+	}
+	if err := s.exec(path, append([]string{path}, rest...), env); err != nil {
 		return 1, fmt.Errorf("exec %s: %w", path, err)
 	}
 	return 0, nil
@@ -92,8 +98,11 @@ func (s *shim) try() (status int, err error) {
 
 // runtimes reads the configuration: all of it where a container is made, else
 // only which runtimes to use. Containers that run must not outlive a mistake in
-// it because nobody can stop them.
+// it because nobody can stop them, or move them elsewhere.
 func (s *shim) runtimes() (names []string, err error) {
+	if s.inv.checkpoints() || s.inv.restores() {
+		s.cfg, _ = config.Load() // for its log-file
+	}
 	if !s.inv.makesContainer() {
 		return config.LoadRuntimes()
 	}

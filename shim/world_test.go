@@ -49,6 +49,7 @@ type world struct {
 	dir, bundle, log string
 	stdout, stderr   bytes.Buffer
 	execs            [][]string // path and argv of each exec
+	env              []string   // of the last
 	facts            fakeFacts
 	asked            int
 	execErr          error
@@ -99,6 +100,7 @@ func (w *world) run(args ...string) int {
 		facts: func(string) edit.Facts { return w.facts },
 		exec: func(path string, argv, env []string) error {
 			w.execs = append(w.execs, append([]string{path}, argv...))
+			w.env = env
 			return w.execErr
 		},
 	}

@@ -33,7 +33,7 @@ func TestDecodeImage(t *testing.T) {
 	whole := timespec(timespec(nil, 1, 24666, 657138823), 2, 300, 1)
 	want := timens.Clocks{Monotonic: 24666657138823, Boottime: 300000000001}
 	later := append([]byte{9 << 3, 1, 8<<3 | wireFixed64, 1, 2, 3, 4, 5, 6, 7, 8, 7<<3 | wireFixed32, 1, 2, 3, 4}, whole...)
-	for name, text := range map[string][]byte{"as CRIU writes it": image(whole), "with fields of later": image(later)} {
+	for name, text := range map[string][]byte{"as CRIU writes it": image(whole), "our own": encodeImage(want), "with fields of later": image(later)} {
 		if got, err := decodeImage(text); got != want || err != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -70,22 +70,34 @@ func FuzzDecodeImage(f *testing.F) {
 	})
 }
 
-func TestReadImage(t *testing.T) {
+func TestReadImages(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := ReadImage(dir); !errors.Is(err, ErrNoImage) {
+	if _, err := ReadImages(dir); !errors.Is(err, ErrNoImage) {
 		t.Error(err)
 	}
-	if _, err := ReadImage(dir + "/no"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := ReadImages(dir + "/no"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	text := image(timespec(timespec(nil, 1, 5, 6), 2, 7, 8))
-	write(t, dir, "timens-12.img", text)
-	if c, err := ReadImage(dir); c.Monotonic != 5*time.Second+6 || err != nil {
-		t.Errorf("%+v, %v", c, err)
+	want := []Image{{"timens-0.img", timens.Clocks{Monotonic: 5*time.Second + 6}}, {"timens-12.img", dump}}
+	for _, i := range want {
+		write(t, dir, i.Name, encodeImage(i.Clocks))
 	}
-	write(t, dir, "timens-0.img", text)
-	want := dir + " holds both timens-0.img and timens-12.img, which are of different checkpoints: use a new image directory for each"
-	if _, err := ReadImage(dir); err == nil || err.Error() != want {
+	got, err := ReadImages(dir)
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v, %s", err, d)
+	}
+	// The first is older than the sidecar.
+	if i, err := taken(t).Pick(got); i != want[1] || err != nil {
+		t.Errorf("%+v, %v", i, err)
+	}
+	if _, err := taken(t).Pick(got[:1]); err == nil || !strings.HasPrefix(err.Error(), "it was written after the dump, by ") {
+		t.Error(err)
+	}
+	if _, err := taken(t).Pick([]Image{{"a", dump}, {"b", dump}}); err == nil || err.Error() != "it may be of both a and b: use a new image directory for each checkpoint" {
+		t.Error(err)
+	}
+	write(t, dir, "timens-1.img", nil)
+	if _, err := ReadImages(dir); err == nil || err.Error() != dir+"/timens-1.img: it is no image of a time namespace" {
 		t.Error(err)
 	}
 }

@@ -23,17 +23,41 @@ const (
 	maxImage    = 4096 // the message has some 40 bytes
 )
 
-// ErrNoImage is what ReadImage's error matches where CRIU has kept no clocks: it was older
+// ErrNoImage is what ReadImages' error matches where CRIU has kept no clocks: it was older
 // than 3.14, or without root's rights, or the directory is none of its images.
 var ErrNoImage = errors.New("CRIU has kept no clocks in the image directory")
 
-// ReadImage returns what the clocks of a container read when it was dumped to dir.
-func ReadImage(dir string) (timens.Clocks, error) {
-	name, err := imageName(dir)
+// Image is what CRIU has kept of the clocks in a file of this name.
+type Image struct {
+	Name   string
+	Clocks timens.Clocks // inside, at the dump
+}
+
+// ReadImages returns the images of clocks in dir, of which there is at least one. The name
+// is timens-N.img, where N is CRIU's number of the time namespace, or 0 for a container
+// that had none of its own: a directory that is used again may hold an older one as well.
+func ReadImages(dir string) (list []Image, err error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return timens.Clocks{}, err
+		return nil, err
 	}
-	path := filepath.Join(dir, name)
+	for _, e := range entries {
+		if n := e.Name(); !strings.HasPrefix(n, "timens-") || !strings.HasSuffix(n, ".img") {
+			continue
+		}
+		c, err := readImage(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Image{e.Name(), c})
+	}
+	if list == nil {
+		return nil, fmt.Errorf("%w %s: there is no timens-*.img", ErrNoImage, dir)
+	}
+	return list, nil
+}
+
+func readImage(path string) (timens.Clocks, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return timens.Clocks{}, err
@@ -50,26 +74,19 @@ func ReadImage(dir string) (timens.Clocks, error) {
 	return c, nil
 }
 
-// imageName finds timens-N.img, where N is CRIU's number of the time namespace, or 0 for
-// a container that had none of its own. CRIU takes no container with two.
-func imageName(dir string) (found string, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
+// encodeImage writes what decodeImage reads, as CRIU does.
+func encodeImage(c timens.Clocks) []byte {
+	var message []byte
+	for number, d := range []time.Duration{c.Monotonic, c.Boottime} {
+		clock := binary.AppendUvarint([]byte{1<<3 | wireVarint}, uint64(d/time.Second))
+		clock = binary.AppendUvarint(append(clock, 2<<3|wireVarint), uint64(d%time.Second))
+		message = append(message, byte(number+1)<<3|wireBytes, byte(len(clock)))
+		message = append(message, clock...)
 	}
-	for _, e := range entries {
-		if n := e.Name(); !strings.HasPrefix(n, "timens-") || !strings.HasSuffix(n, ".img") {
-			continue
-		}
-		if found != "" {
-			return "", fmt.Errorf("%s holds both %s and %s, which are of different checkpoints: use a new image directory for each", dir, found, e.Name())
-		}
-		found = e.Name()
-	}
-	if found == "" {
-		return "", fmt.Errorf("%s: %w: there is no timens-*.img", dir, ErrNoImage)
-	}
-	return found, nil
+	out := binary.LittleEndian.AppendUint32(nil, commonMagic)
+	out = binary.LittleEndian.AppendUint32(out, timensMagic)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(message)))
+	return append(out, message...)
 }
 
 // decodeImage reads the message timens_entry of CRIU's images/timens.proto: 1 is
