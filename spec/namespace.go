@@ -1,6 +1,9 @@
 package spec
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // namespaceKeys are those by which engines name the Kubernetes namespace of a pod, of
 // sandboxes and containers alike: containerd's own (pull request 4922 there), the
@@ -31,4 +34,16 @@ func podNamespace(a map[string]string) (namespace string, err error) {
 		return "", fmt.Errorf("in which namespace the snapshot of clocks is kept cannot be told: the container is in a pod, and has no annotation %q, which containerd sets", namespaceKeys[0])
 	}
 	return namespace, nil
+}
+
+// ParseSavedName checks a name as in Request.Save: "NAME", or "NAMESPACE/NAME" for a pod's.
+func ParseSavedName(s string) (string, error) {
+	namespace, name, found := strings.Cut(s, "/")
+	if !found {
+		namespace, name = "a", s
+	}
+	if !isSavedName(name) || !isName(namespace) || len(namespace) > maxNamespace {
+		return "", fmt.Errorf("%q is no name of a snapshot, nor NAMESPACE/NAME: a name is %s", brief(s), savedNames)
+	}
+	return s, nil
 }

@@ -64,7 +64,7 @@ func newCommand(out, errw io.Writer, version string) *cli.Command {
 			return cli.ShowRootCommandHelp(c)
 		},
 		Commands: []*cli.Command{
-			runCommand(), psCommand(), inspectCommand(), explainCommand(), checkCommand(),
+			runCommand(), psCommand(), inspectCommand(), snapshotCommand(), explainCommand(), checkCommand(),
 			configCommand(), configureCommand(), demoCommand(), versionCommand(version), probeCommand(),
 		},
 	}
