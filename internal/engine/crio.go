@@ -149,11 +149,10 @@ func (p *planner) crioHookFiles(dirs []string) (func(*editor) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.fs.put(crioHooks+"/"+createRuntimeJSON, hookFile(hook, "createRuntime", p.AllContainers)); err != nil {
-		return nil, err
-	}
-	if err := p.fs.put(crioHooks+"/"+poststartJSON, hookFile(hook, "poststart", p.AllContainers)); err != nil {
-		return nil, err
+	for _, f := range hookFiles {
+		if err := p.fs.put(crioHooks+"/"+f.name, hookFile(hook, f.stage, p.AllContainers)); err != nil {
+			return nil, err
+		}
 	}
 	p.hookNote(p.crioRuntime())
 	p.out.Try = append(p.out.Try, tryPod(false))

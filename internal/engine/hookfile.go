@@ -4,6 +4,9 @@ package engine
 // several of them must all match (oci-hooks(5)).
 const hookPattern = `^(io\.timens\.|run\.oci\.timens_offset$)`
 
+// savePattern matches the keys of annotations by which clocks are kept in the end.
+const savePattern = `^io\.timens\.save(/|$)`
+
 type ociHook struct {
 	Path string   `json:"path"`
 	Args []string `json:"args"`
@@ -14,10 +17,14 @@ type hookWhen struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// hookFile is a file of a hooks directory, oci-hooks(5).
+// hookFile is a file of a hooks directory, oci-hooks(5). Nobody has clocks be kept without
+// an annotation.
 func hookFile(path, stage string, always bool) string {
 	when := hookWhen{Always: true}
-	if !always {
+	switch {
+	case stage == "poststop":
+		when = hookWhen{Annotations: map[string]string{savePattern: ".*"}}
+	case !always:
 		when = hookWhen{Annotations: map[string]string{hookPattern: ".*"}}
 	}
 	return indentJSON(struct {
@@ -28,11 +35,16 @@ func hookFile(path, stage string, always bool) string {
 	}{"1.0.0", ociHook{path, []string{"timens-hook", stage}}, when, []string{stage}})
 }
 
-// Names of files in a hooks directory.
-const (
-	createRuntimeJSON = "oci-timens-createruntime.json"
-	poststartJSON     = "oci-timens-poststart.json"
-	precreateJSON     = "oci-timens-precreate.json"
+// stageFile is a file in a hooks directory, for one stage.
+type stageFile struct{ name, stage string }
+
+var (
+	hookFiles = []stageFile{
+		{"oci-timens-createruntime.json", "createRuntime"},
+		{"oci-timens-poststart.json", "poststart"},
+		{"oci-timens-poststop.json", "poststop"},
+	}
+	precreateFile = stageFile{"oci-timens-precreate.json", ModePrecreate}
 )
 
 // The CDI device: "docker run --device oci-timens/clock=annotated".
@@ -61,5 +73,5 @@ func cdiSpec(path string) string {
 		CDIVersion string   `json:"cdiVersion"`
 		Kind       string   `json:"kind"`
 		Devices    []device `json:"devices"`
-	}{"0.3.0", cdiKind, []device{{cdiDevice, edits{[]cdiHook{hook("createRuntime"), hook("poststart")}}}}})
+	}{"0.3.0", cdiKind, []device{{cdiDevice, edits{[]cdiHook{hook("createRuntime"), hook("poststart"), hook("poststop")}}}}})
 }

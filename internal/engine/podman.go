@@ -41,12 +41,12 @@ func (p *planner) podman() error {
 		p.defaultNote(before.runtime)
 		change, err = p.podmanShim()
 	case ModeHook:
-		change, err = p.podmanHooks(before, hooks, createRuntimeJSON, poststartJSON)
+		change, err = p.podmanHooks(before, hooks, hookFiles...)
 	default:
 		if p.version.before(4, 6) {
 			return fmt.Errorf("podman %s loses linux.timeOffsets of a precreate hook, and containers would start with the host's clocks: 4.6 is the first that keeps them; use --mode=%s or --mode=%s", p.version.text, ModeHook, ModeRuntime)
 		}
-		change, err = p.podmanHooks(before, precreate, precreateJSON)
+		change, err = p.podmanHooks(before, precreate, precreateFile)
 	}
 	if err != nil {
 		return err
@@ -82,14 +82,13 @@ func (p *planner) podmanShim() (func(*editor) error, error) {
 
 // podmanHooks writes the hook files. podman is told of their directory if it does not
 // read that already; the list replaces what was in effect, so all of that is in it.
-func (p *planner) podmanHooks(before *podmanState, dir string, names ...string) (func(*editor) error, error) {
+func (p *planner) podmanHooks(before *podmanState, dir string, files ...stageFile) (func(*editor) error, error) {
 	hook, err := p.program("timens-hook", "--hook", p.Hook)
 	if err != nil {
 		return nil, err
 	}
-	stages := map[string]string{createRuntimeJSON: "createRuntime", poststartJSON: "poststart", precreateJSON: "precreate"}
-	for _, name := range names {
-		if err := p.fs.put(filepath.Join(dir, name), hookFile(hook, stages[name], p.AllContainers)); err != nil {
+	for _, f := range files {
+		if err := p.fs.put(filepath.Join(dir, f.name), hookFile(hook, f.stage, p.AllContainers)); err != nil {
 			return nil, err
 		}
 	}

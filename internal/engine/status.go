@@ -235,7 +235,9 @@ func addHook(ways []Way, w Way) []Way {
 	for i := range ways {
 		if ways[i].Program == w.Program && ways[i].Mode == w.Mode {
 			ways[i].stages = append(ways[i].stages, w.stages...)
-			ways[i].All = ways[i].All && w.All
+			if !slices.Equal(w.stages, []string{"poststop"}) { // which is about clocks that are kept alone
+				ways[i].All = ways[i].All && w.All
+			}
 			return ways
 		}
 	}
