@@ -64,6 +64,13 @@ func New(t testing.TB, c Config) *Guest {
 	return g
 }
 
+// In is the same guest for a part of its test, which fails in its place.
+func (g *Guest) In(t testing.TB) *Guest {
+	part := *g
+	part.t = t
+	return &part
+}
+
 func (g *Guest) start(c Config) error {
 	initrd := filepath.Join(g.dir, "initrd")
 	if err := writeInitrd(initrd, c); err != nil {

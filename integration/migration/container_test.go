@@ -69,7 +69,7 @@ func (c *byHand) start(h *host) {
 
 func (c *byHand) spec() string {
 	annotations := asked
-	if c.plain {
+	if c.plain || !c.runtime.clocks {
 		annotations = nil
 	}
 	namespaces := []map[string]string{}

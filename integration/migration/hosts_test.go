@@ -22,18 +22,23 @@ type release struct {
 	runtimes             []lowLevel
 }
 
-type lowLevel struct{ version, path string }
+// lowLevel is a low-level runtime.
+type lowLevel struct {
+	version, path string
+	clocks        bool // gives containers clocks, with this kernel
+	exec          bool // joins the container's time namespace
+}
 
 const newRunc = "/opt/runc-1.5.2/runc"
 
 var releases = []release{
 	{
 		"debian12", "guest12-1", "6.1", "3.17.1", "4.3.1",
-		[]lowLevel{{"runc 1.1.5", "/usr/sbin/runc"}, {"runc 1.5.2", newRunc}},
+		[]lowLevel{{"runc 1.5.2", newRunc, true, true}, {"runc 1.1.5", "/usr/sbin/runc", false, false}},
 	},
 	{
 		"debian13", "guest13-1", "6.12", "4.1.1", "5.4.2",
-		[]lowLevel{{"runc 1.1.15", "/usr/sbin/runc"}, {"runc 1.5.2", newRunc}, {"crun 1.21", "/usr/bin/crun"}},
+		[]lowLevel{{"crun 1.21", "/usr/bin/crun", true, true}, {"runc 1.5.2", newRunc, true, true}, {"runc 1.1.15", "/usr/sbin/runc", true, false}},
 	},
 }
 
@@ -42,6 +47,9 @@ type host struct {
 	*guest.Guest
 	release
 }
+
+// in is the same host for a part of its test.
+func (h *host) in(t *testing.T) *host { return &host{h.In(t), h.release} }
 
 // apart is by how much the hosts' uptimes differ at least: clocks that are not corrected
 // would be off by that.
