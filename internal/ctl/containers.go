@@ -30,24 +30,42 @@ var stateFiles = []string{
 	"/run/user/*/docker/runtime-*/*/*/status",
 }
 
-// runtimeState is the part of such a file that says which process is meant.
+// runtimeState is the part of such a file that says which process is meant, and where
+// its bundle is.
 type runtimeState struct {
 	RuncPID   int    `json:"init_process_pid"`
 	RuncStart uint64 `json:"init_process_start"`
 	PID       int    `json:"pid"`                // crun's and youki's
 	CrunStart uint64 `json:"process-start-time"` // with the year of crun 0.20
+
+	Bundle string   `json:"bundle"` // crun's and youki's
+	Config struct { // runc's
+		Labels     []string                `json:"labels"`
+		Namespaces []struct{ Type string } `json:"namespaces"`
+	} `json:"config"`
+}
+
+// bundle returns where the container's config.json is, or "".
+func (s runtimeState) bundle() string {
+	for _, l := range s.Config.Labels {
+		if dir, ok := strings.CutPrefix(l, "bundle="); ok {
+			return dir
+		}
+	}
+	return s.Bundle
 }
 
 // containers knows which processes belong to which container.
 type containers struct {
-	init map[string]int // a container's init, by its id
-	of   map[int]string // a container's id, by PID
+	init  map[string]int          // a container's init, by its id
+	of    map[int]string          // a container's id, by PID
+	state map[string]runtimeState // what its runtime keeps, by its id
 }
 
 // findContainers assigns tasks to containers: by what runtimes keep, and by the
 // names of cgroups where those say it.
 func findContainers(tasks []timens.Task, patterns []string) containers {
-	c := containers{map[string]int{}, map[int]string{}}
+	c := containers{map[string]int{}, map[int]string{}, map[string]runtimeState{}}
 	byPID := map[int]timens.Task{}
 	for _, t := range tasks {
 		byPID[t.PID] = t
@@ -59,7 +77,7 @@ func findContainers(tasks []timens.Task, patterns []string) containers {
 		if !ok || start != 0 && start != t.StartTicks {
 			continue // it has ended, and the number may be another's
 		}
-		c.init[id], c.of[pid] = pid, id
+		c.init[id], c.of[pid], c.state[id] = pid, id, s
 		for _, g := range t.Cgroups {
 			if slices.Contains(strings.Split(g, "/"), id) {
 				groups[g] = id

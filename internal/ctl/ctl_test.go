@@ -229,6 +229,8 @@ func TestInspectOutput(t *testing.T) {
 		{process: process{PID: 120, Container: "starting"}, Namespace: own, Initial: true, NamespaceForChildren: other2,
 			OffsetsForChildren: jsonOffsets(tasks[9].Offsets), Threads: []threads{{5, own, own}}},
 		{process: process{PID: 7}, Namespace: other3, NamespaceForChildren: other2, OffsetsForChildren: &offsets{}},
+		{process: process{PID: 100, Container: "web"}, Namespace: other1, NamespaceForChildren: other1, ExecElsewhere: true,
+			Restored: &restored{"/images/web", 12588345678, jsonOffsets(offsetsOf(t, "+1d", "-0.5s")), jsonOffsets(tasks[5].Offsets)}},
 	} {
 		v.Host = clocks(host.Clocks)
 		v.addTasks(tasks, known)

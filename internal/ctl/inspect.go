@@ -21,7 +21,7 @@ func inspectCommand() *cli.Command {
 		ArgsUsage: "PID|CONTAINER",
 		Description: "CONTAINER is the id that the low-level runtime knows, or its beginning. Shows the clocks as the\n" +
 			"process reads them, and what differs: threads, the next program or children, and other\n" +
-			"processes of the same container.",
+			"processes of the same container. Of one that timens-runc has restored, its offsets before.",
 		Flags: []cli.Flag{outputFlag()},
 		Action: func(_ context.Context, c *cli.Command) error {
 			what, err := oneArgument(c, "a PID or a container")
@@ -58,6 +58,10 @@ type view struct {
 	Threads              []threads      `json:"threads"`
 	SameNamespace        int            `json:"processesInNamespace"`
 	Elsewhere            []otherProcess `json:"containerProcessesElsewhere"`
+	// ExecElsewhere is true where the runtime's exec does not join the container's clocks.
+	ExecElsewhere bool `json:"execElsewhere"`
+	// Restored is null unless the container was restored from a checkpoint by the shim.
+	Restored *restored `json:"restored"`
 }
 
 // clocks are readings in nanoseconds.
@@ -109,7 +113,7 @@ func inspect(what string) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := timens.ReadHost()
+	host, err := timens.Host{}.WithWall()
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +127,9 @@ func inspect(what string) (*view, error) {
 		Threads:              countThreads(byThread),
 	}
 	v.addTasks(tasks, known)
+	if s, ok := known.state[v.Container]; ok {
+		v.addState(s, tasks, host)
+	}
 	return v, v.addClocks(host)
 }
 
@@ -220,6 +227,7 @@ func (v *view) write(w io.Writer) {
 	}
 	t.Flush()
 	v.writeDifferences(w)
+	v.writeState(w)
 }
 
 // writeDifferences tells what does not have these clocks although it seems to
