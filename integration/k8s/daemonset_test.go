@@ -62,8 +62,11 @@ func TestDaemonSetByClass(t *testing.T) {
 	c.kubectl(t, "delete", "runtimeclass", "timens")
 	places := []string{"/etc/containerd", "/etc/oci-timens", "/opt/oci-timens"}
 	before := c.m.Snapshot(places...)
-	restart := func() { c.containerd.Stop(); c.startContainerd(t) }
+	t.Run("all", func(t *testing.T) { c.byClassPods(t, places, before) })
+}
 
+func (c *cluster) byClassPods(t *testing.T, places []string, before machine.Files) {
+	restart := func() { c.containerd.Stop(); c.startContainerd(t) }
 	c.applyDaemonSet(t, "runtimeclass")
 	p := c.newPod(bothAsked)
 	c.create(t, p)
@@ -82,10 +85,11 @@ func TestDaemonSetByClass(t *testing.T) {
 		}
 	})
 	c.kubectl(t, "delete", "pods", "--all", "--wait", "--timeout=1m")
+	c.m.Run("rm", "-r", "/etc/oci-timens") // a policy of a test; the overlay has none
 
 	c.kubectl(t, "--namespace", ownSpace, "delete", "pod", "plugin", "--wait")
 	c.applyDaemonSet(t, "uninstall")
-	c.kubectl(t, "delete", "--kustomize", manifestsAt+"/overlays/uninstall")
+	c.kubectl(t, "delete", "--kustomize", manifestsAt+"/overlays/uninstall", "--wait=false")
 	c.kubectl(t, "--namespace", ownSpace, "delete", "pod", "plugin", "--wait", "--ignore-not-found")
 	restart()
 	c.m.Snapshot(places...).Same(t, before)
