@@ -101,7 +101,12 @@ func (s *shim) goOn(r restored, args, env []string) (_, _ []string, err error) {
 	if went.Stepped {
 		s.warn("the wall clock of this host is behind that of the checkpoint: CLOCK_BOOTTIME goes on as if no time had passed")
 	}
+	bundle, _ := s.inv.config()
+	note := r.sidecar.Note(r.dir, went, h).Write(bundle) // for timensctl inspect
 	_ = s.ownLog(func(l *logrus.Entry) {
+		if note != nil {
+			l.Warnf("what timensctl inspect tells of it is missing: %v", note)
+		}
 		l.WithField("offsets", went.Offsets.String()).WithField("gap", went.Gap.String()).Info("restored by CRIU")
 	})
 	if r.newUser {
