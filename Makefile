@@ -24,6 +24,8 @@ DEBIAN13_PACKAGES := podman crun runc docker.io docker-cli docker-compose contai
                      ca-certificates uidmap iproute2 procps
 DEBIAN12   := .tools/debian12-1
 DEBIAN12_PACKAGES := podman crun runc containernetworking-plugins
+CRIU       := .tools/criu-1
+CRIU_PACKAGES := podman crun libcriu2 runc criu iptables nftables ca-certificates uidmap iproute2 procps
 # What guests run, with a kernel each.
 KERNEL      = linux-image-cloud-$$($(GO) env GOARCH)
 GUEST12    := .tools/guest12-1
@@ -155,6 +157,10 @@ test-deploy: k8s-deps $(HELM) ## tests of the manifests, the chart, the policies
 test-install: deps $(NFPM) $(DEBIAN12) $(DEBIAN13) $(CHECKERS) ## tests of make install, releases and packages, as root
 	cd integration && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./install
 
+.PHONY: test-criu
+test-criu: deps engine-deps $(CRIU) $(DEBIAN13) $(GUEST12) ## tests of checkpoint and restore with CRIU, as root; TESTFLAGS="-args -runs 100" for more of them
+	cd integration && $(GO) test -count=1 -timeout 15m -parallel 2 ./criu $(TESTFLAGS)
+
 .PHONY: test-migration
 test-migration: guest-deps $(GUEST12) $(GUEST13) $(RUNC) ## tests that move containers between two hosts, virtual machines with Debian's kernels and CRIU
 	cd integration && $(GO) test -count=1 -timeout 15m -parallel 2 $(TESTFLAGS) ./guest/... ./migration
@@ -236,6 +242,9 @@ $(CHECKERS):
 
 $(DEBIAN13):
 	sh integration/tree trixie $@ $(DEBIAN13_PACKAGES)
+
+$(CRIU):
+	sh integration/tree trixie $@ $(CRIU_PACKAGES)
 
 # No initrd, which would take a minute: guests have their own.
 $(GUEST12):
