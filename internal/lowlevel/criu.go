@@ -16,13 +16,13 @@ import (
 // CRIU is the program by which runc and crun checkpoint and restore.
 type CRIU struct{ Path, Version string }
 
-// criuTimeout bounds `criu check`, which takes some 0.1 s.
+// criuTimeout bounds `criu check`, which takes up to some 0.3 s.
 const criuTimeout = 30 * time.Second
 
 // FindCRIU returns the criu in PATH, where runc (libcontainer/criu_linux.go) and libcriu,
 // which crun uses, start it by its name. It fails where that one is known not to work:
-// where it is older than time namespaces, or `criu check` says that it does not get on
-// with this kernel. Like those of Identify, answers are kept for as long as the program's
+// where it is older than time namespaces, or says itself that it does not get on with
+// this kernel. Like those of Identify, answers are kept for as long as the program's
 // file is the same; refusals are not. Without root's rights it is not asked.
 func FindCRIU() (CRIU, error) { return findCRIU(cacheDirs(), askCRIU) }
 
@@ -66,13 +66,15 @@ func askCRIU(path string) (version string, err error) {
 	if os.Geteuid() != 0 {
 		return version, nil
 	}
-	if _, err := runCRIU(path, "check"); err != nil {
-		return version, fmt.Errorf("CRIU %s (%s) does not work on this kernel: criu check: %w; install a later CRIU", version, path, err)
+	// Whatever it is asked to do, it first finds out what the kernel can, and gives up if it
+	// does not understand it. A plain check is about features that a container may not need.
+	if _, err := runCRIU(path, "check", "--feature", "timens"); err != nil {
+		return version, fmt.Errorf("CRIU %s (%s) does not work on this kernel: criu check --feature timens: %w; install a later CRIU", version, path, err)
 	}
 	return version, nil
 }
 
-// runCRIU returns the standard output, and what the error's last line says why.
+// runCRIU returns the standard output, or an error with what it says why.
 func runCRIU(path string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), criuTimeout)
 	defer cancel()
@@ -87,27 +89,29 @@ func runCRIU(path string, args ...string) ([]byte, error) {
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		if why := firstError(errs.String()); why != "" {
+		if why := reasons(errs.String()); why != "" {
 			err = fmt.Errorf("%w: %q", err, why)
 		}
 	}
 	return out.Bytes(), err
 }
 
-// firstError picks the line that says what went wrong first: those after it are its
-// consequences, and those before it may be about what CRIU can do without.
-func firstError(text string) string {
-	last := ""
+// reasons joins the errors that criu has written, without where in its code they are. The
+// first may be about what it can do without, and the last are consequences.
+func reasons(text string) string {
+	const most = 500
+	var list []string
 	for line := range strings.Lines(text) {
-		line = firstLine([]byte(strings.TrimSpace(line)))
-		if strings.HasPrefix(line, "Error ") && !strings.Contains(line, "exited, status=") {
-			return line
-		}
-		if line != "" {
-			last = line
+		where, what, _ := strings.Cut(strings.TrimSpace(line), "): ")
+		switch {
+		case strings.HasPrefix(where, "Error (") && !strings.HasPrefix(what, "exited, status="):
+			list = append(list, what)
+		case !strings.HasPrefix(where, "Error (") && !strings.HasPrefix(where, "Warn "): // the loader's, say
+			list = append(list, strings.TrimSpace(line))
 		}
 	}
-	return last
+	all := strings.Join(list, "; ")
+	return all[max(0, len(all)-most):]
 }
 
 // older compares the first two numbers of a version. One that has none is not known to be older.
