@@ -75,13 +75,18 @@ func (s podStand) podman(args ...string) string {
 func (s podStand) start(name string, more ...string) {
 	s.t.Helper()
 	s.podman(append(append([]string{"run", "-d", "--name", name}, more...), image, "watch", seenFile, "1h")...)
-	s.seenBy(name)
+	s.watches(s.pid(name))
+}
+
+func (s podStand) pid(name string) string {
+	s.t.Helper()
+	return s.podman("inspect", "--format", "{{.State.Pid}}", name)
 }
 
 // seenBy asks the probe in a container what it has seen.
 func (s podStand) seenBy(name string) (w probe.Watch) {
 	s.t.Helper()
-	pid := s.podman("inspect", "--format", "{{.State.Pid}}", name)
+	pid := s.pid(name)
 	file := s.Path("/proc/" + pid + "/root" + seenFile)
 	os.Remove(file)
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {

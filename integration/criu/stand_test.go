@@ -150,7 +150,21 @@ func errorsIn(log string) string {
 func (c *container) start() {
 	c.t.Helper()
 	c.must(c.shim("run", "--detach", "--bundle", c.bundle, "--pid-file", "/run/"+c.id+".pid", c.id))
-	c.seen()
+	c.watches(strconv.Itoa(c.pid()))
+}
+
+// watches waits until the probe has armed its timers: before that a SIGHUP ends it.
+func (s *stand) watches(pid string) {
+	s.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		open, _ := filepath.Glob(s.Path("/proc/" + pid + "/fd/*"))
+		for _, f := range open {
+			if to, _ := os.Readlink(f); strings.Contains(to, "timerfd") {
+				return
+			}
+		}
+	}
+	s.t.Fatal("the probe does not watch")
 }
 
 func (c *container) images() string { return "/images/" + c.id }

@@ -1,0 +1,113 @@
+package criu
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+var runs = flag.Int("runs", 3, "how often each way is gone by the tests that repeat it")
+
+// extremes are the worst of many steps.
+type extremes struct {
+	runs             int
+	least, most, off time.Duration
+}
+
+func (e *extremes) add(s step) {
+	if e.runs == 0 {
+		e.least = s.mono
+	}
+	e.runs++
+	e.least, e.most = min(e.least, s.mono), max(e.most, s.mono)
+	e.off = max(e.off, (s.boot - s.real).Abs())
+}
+
+func (e extremes) String() string {
+	return fmt.Sprintf("%d times: CLOCK_MONOTONIC stepped by %v to %v, CLOCK_BOOTTIME at most %v off", e.runs, e.least, e.most, e.off)
+}
+
+// TestMany goes each way again and again, every time from where the last one ended.
+func TestMany(t *testing.T) {
+	const away = 100 * time.Millisecond
+	for _, l := range runtimes {
+		t.Run(l.name, func(t *testing.T) {
+			s := newStand(t)
+			c := s.newContainer(l, nil, "", "")
+			c.start()
+			defer c.kill()
+			var all extremes
+			for range *runs {
+				c.must(c.checkpoint())
+				time.Sleep(away)
+				c.must(c.restore())
+				got := stepOf(t, c.seen())
+				got.suspended(t, away)
+				all.add(got)
+			}
+			t.Log(all)
+		})
+	}
+	t.Run("podman", func(t *testing.T) {
+		s := newPodStand(t, runtimes[0])
+		s.start("a")
+		var all extremes
+		for range *runs {
+			s.podman("container", "checkpoint", "a")
+			time.Sleep(away)
+			s.podman("container", "restore", "a")
+			got := stepOf(t, s.seenBy("a"))
+			got.suspended(t, away)
+			all.add(got)
+		}
+		t.Log(all)
+	})
+}
+
+// TestOverhead compares how long checkpoint and restore take with the shim and without,
+// in turns. With few runs the numbers say little, and are only shown.
+func TestOverhead(t *testing.T) {
+	for _, l := range runtimes {
+		t.Run(l.name, func(t *testing.T) {
+			s := newStand(t)
+			c := s.newContainer(l, nil, "", "")
+			c.start()
+			defer c.kill()
+			took := map[string][]time.Duration{}
+			measure := func(way string, args []string) {
+				begin := time.Now()
+				c.must(args)
+				took[way] = append(took[way], time.Since(begin))
+			}
+			for range *runs + 1 {
+				for _, way := range []string{" plain", " shim"} {
+					without := func(args []string) []string {
+						if way == " plain" {
+							args = append([]string{l.path}, args[2:]...)
+						}
+						return args
+					}
+					measure("checkpoint"+way, without(c.checkpoint()))
+					time.Sleep(20 * time.Millisecond)
+					measure("restore"+way, without(c.restore()))
+				}
+			}
+			for _, what := range []string{"checkpoint", "restore"} {
+				plain, shim := median(took[what+" plain"]), median(took[what+" shim"])
+				t.Logf("%s: %v without the shim, %v with it: %v more", what, plain, shim, shim-plain)
+				if limit := 5*time.Millisecond + plain/100; *runs >= 50 && shim-plain > limit {
+					t.Errorf("%s takes %v longer with the shim, more than %v", what, shim-plain, limit)
+				}
+			}
+		})
+	}
+}
+
+// median leaves the first out, for which caches are filled.
+func median(d []time.Duration) time.Duration {
+	d = slices.Clone(d[1:])
+	slices.Sort(d)
+	return d[len(d)/2]
+}
