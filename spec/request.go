@@ -56,8 +56,13 @@ func (r Request) Resumes() bool {
 
 // Resume has the clocks go on from s, which was kept under r.Saved.Name.
 func (r *Request) Resume(s timens.Snapshot) {
-	r.Saved.Setting = timens.ResumeSetting(s)
+	r.GoOn(func(timens.Clock) timens.Setting { return timens.ResumeSetting(s) })
+}
+
+// GoOn has each clock that r.Saved is about be what of says.
+func (r *Request) GoOn(of func(timens.Clock) timens.Setting) {
 	for _, c := range r.Saved.Clocks {
+		r.Saved.Setting = of(c)
 		r.set(c, r.Saved.Asked)
 	}
 	r.Saved = Saved{}

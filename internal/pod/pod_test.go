@@ -211,6 +211,23 @@ func TestMany(t *testing.T) {
 	}
 }
 
+// TestLoop has a container go on from a new snapshot more often than a record is long.
+func TestLoop(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "oci-timens")
+	from, err := timens.ParseSnapshot(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero := plan.Resolved{Reading: reading(timens.Monotonic, "=0")}
+	for i := range 2 * maxKept {
+		from.Clocks.Monotonic++
+		resumed := plan.Reading{Clock: timens.Monotonic, Setting: timens.ResumeSetting(from)}
+		if had, err := keep(t, dir, mine(t, "a"), plan.Resolved{Reading: resumed}, zero); err != nil || had > maxKept || (i > 0 && had < 2) {
+			t.Fatalf("%d: had %d, %v", i, had, err)
+		}
+	}
+}
+
 // TestLook changes nothing.
 func TestLook(t *testing.T) {
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"syscall"
 	"time"
@@ -121,6 +122,14 @@ func (s *state) keep(list []plan.Resolved) error {
 		return nil
 	}
 	fresh := len(s.kept) == 0
+	if len(s.kept)+len(list) > maxKept {
+		// A container whose clocks are kept goes on from another snapshot each time that it
+		// starts, perhaps in a loop.
+		maps.DeleteFunc(s.kept, func(r plan.Reading, _ timens.Offset) bool {
+			_, resumes := r.Setting.Resumes()
+			return resumes
+		})
+	}
 	for _, r := range list {
 		s.kept[r.Reading] = r.Offset
 	}

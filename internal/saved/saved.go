@@ -48,52 +48,67 @@ type User struct {
 // it run on: they go on from there, and so never backward. After the machine has started
 // anew that holds as well, by its wall clock, unless snapshots were taken at an interval.
 func (s Store) Lookup(name string, h timens.Host) (snap timens.Snapshot, note string, err error) {
-	f, err := s.open(false)
+	r, path, err := s.read(name)
 	if err != nil {
 		return snap, "", err
 	}
-	defer f.close()
-	r, err := f.read(name)
-	if err != nil {
-		return snap, "", err
+	if snap, err = r.at(h); err != nil {
+		return snap, "", fmt.Errorf("%s: %w", path, err)
 	}
-	snap, err = r.at(h)
-	if err != nil {
-		return snap, "", fmt.Errorf("%s: %w", f.path(name), err)
-	}
-	if len(r.users) > 0 && !r.inUse(h) {
-		until := "until now"
-		if snap.Interval > 0 {
-			until = fmt.Sprintf("for %v after that was written", snap.Interval)
-		}
-		note = fmt.Sprintf("%s is of container %q, which was not seen to end: its clocks go on as if it had run %s", f.path(name), r.users[0].ID, until)
-	}
-	return snap, note, nil
+	return snap, r.note(path, snap, h), nil
 }
 
 // Resolve has the clocks of a request go on from what is kept under the name that it
 // gives, on a host whose Wall is set. Where nothing is kept that is an error, unless the
 // request says what else it asks for.
-func (s Store) Resolve(r *spec.Request, h timens.Host) error {
-	if r.Saved.Name == "" {
+func (s Store) Resolve(req *spec.Request, h timens.Host) error {
+	if req.Saved.Name == "" {
 		return nil
 	}
-	snap, note, err := s.Lookup(r.Saved.Name, h)
+	r, path, err := s.read(req.Saved.Name)
+	var snap timens.Snapshot
+	if err == nil {
+		snap, err = r.at(h)
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && r.Saved.OrNew:
-		r.Notes = append(r.Notes, fmt.Sprintf("%s: %q: nothing has been saved yet", r.Saved.Source, r.Saved.Value))
-		r.Saved = spec.Saved{}
+	case errors.Is(err, fs.ErrNotExist) && req.Saved.OrNew:
+		req.Notes = append(req.Notes, fmt.Sprintf("%s: %q: nothing has been saved yet", req.Saved.Source, req.Saved.Value))
+		req.Saved = spec.Saved{}
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %q: nothing has been saved under that name in %s; \"saved-or-new:\" lets the first container start without", r.Saved.Source, r.Saved.Value, s.Where())
+		return fmt.Errorf("%s: %q: nothing has been saved under that name in %s; \"saved-or-new:\" lets the first container start without", req.Saved.Source, req.Saved.Value, s.Where())
 	case err != nil:
-		return fmt.Errorf("%s: %q: %w", r.Saved.Source, r.Saved.Value, err)
+		return fmt.Errorf("%s: %q: %w", req.Saved.Source, req.Saved.Value, err)
 	}
-	if note != "" {
-		r.Notes = append(r.Notes, note)
+	if note := r.note(path, snap, h); note != "" {
+		req.Notes = append(req.Notes, note)
 	}
-	r.Resume(snap)
+	if !r.goesOn(h) {
+		req.Resume(snap)
+		return nil
+	}
+	// As offsets, which are the same for all containers of a pod, whenever each starts.
+	var own timens.Offsets
+	for _, c := range timens.AllClocks() {
+		v, err := r.offsets.Get(c).Sub(h.Own.Get(c))
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		own = own.With(c, v)
+	}
+	req.GoOn(func(c timens.Clock) timens.Setting { return timens.OffsetSetting(own.Get(c)) })
 	return nil
+}
+
+// read returns what is kept under a name, and the file, for messages.
+func (s Store) read(name string) (r record, path string, err error) {
+	f, err := s.open(false)
+	if err != nil {
+		return r, "", err
+	}
+	defer f.close()
+	r, err = f.read(name)
+	return r, f.path(name), err
 }
 
 // Begin notes that a container starts, or is running, with these offsets, and that its
@@ -182,17 +197,31 @@ func (s Store) change(name string, do func(f *folder, r *record, found bool) (wr
 
 // at is what a container that starts on h goes on from.
 func (r record) at(h timens.Host) (s timens.Snapshot, err error) {
-	s = r.snapshot
-	if len(r.users) == 0 {
-		return s, nil
-	}
-	if s.Wall.BootID == h.Wall.BootID && r.ended == "" {
+	if r.goesOn(h) {
 		return timens.TakeSnapshot(r.offsets, h)
 	}
-	if s.Interval == 0 {
+	s = r.snapshot
+	if len(r.users) > 0 && s.Interval == 0 {
 		s.Interval, _, err = s.Gap(h)
 	}
 	return s, err
+}
+
+// goesOn reports whether somebody was not seen to end for whom the offsets still hold.
+func (r record) goesOn(h timens.Host) bool {
+	return len(r.users) > 0 && r.ended == "" && r.snapshot.Wall.BootID == h.Wall.BootID
+}
+
+// note remarks that nobody has seen the container end that s is of.
+func (r record) note(path string, s timens.Snapshot, h timens.Host) string {
+	if len(r.users) == 0 || r.inUse(h) {
+		return ""
+	}
+	until := "until now"
+	if s.Interval > 0 {
+		until = fmt.Sprintf("for %v after that was written", s.Interval)
+	}
+	return fmt.Sprintf("%s is of container %q, which was not seen to end: its clocks go on as if it had run %s", path, r.users[0].ID, until)
 }
 
 // inUse reports whether a container runs that has the clocks.

@@ -246,8 +246,14 @@ func TestResolve(t *testing.T) {
 	}
 	s.begin(t, "db", self(t, "c"), offsets(100, 200), at(10), 0)
 	for _, value := range []string{"saved:db", "saved-or-new:db"} {
-		if r = request(value); s.Resolve(&r, at(10)) != nil || !r.Resumes() || r.Saved.Name != "" {
-			t.Errorf("%+v", r)
+		if r = request(value); s.Resolve(&r, at(20)) != nil || r.Monotonic.Setting != timens.OffsetSetting(offsets(100, 200).Monotonic) || r.Saved.Name != "" {
+			t.Errorf("of one that runs: %+v", r)
+		}
+	}
+	s.end(t, "db", "c", at(10))
+	for _, value := range []string{"saved:db", "saved-or-new:db"} {
+		if r = request(value); s.Resolve(&r, at(20)) != nil || !r.Resumes() || r.Saved.Name != "" {
+			t.Errorf("of one that has ended: %+v", r)
 		}
 	}
 }
