@@ -108,8 +108,20 @@ func TestReadContainerEntered(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("nsenter", "--target", strconv.Itoa(init.Pid), "--pid", "--", self)
-	startRole(t, cmd, "wait")
+	nsenter := startRole(t, cmd, "wait")
 	if c := readContainer(t, init.Pid); c.Processes != 2 || len(c.Strays) != 0 {
+		t.Errorf("got %+v", c)
+	}
+	// As the init of a container in a pod that shares its PID namespace, it is alone.
+	root, err := proc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, err := childrenOf(root, nsenter.Pid)
+	if err != nil || len(children) != 1 {
+		t.Fatalf("%d, %v", children, err)
+	}
+	if c := readContainer(t, children[0]); c.Processes != 1 {
 		t.Errorf("got %+v", c)
 	}
 }

@@ -69,7 +69,7 @@ func askCRIU(path string) (version string, err error) {
 	// Whatever it is asked to do, it first finds out what the kernel can, and gives up if it
 	// does not understand it. A plain check is about features that a container may not need.
 	if _, err := runCRIU(path, "check", "--feature", "timens"); err != nil {
-		return version, fmt.Errorf("CRIU %s (%s) does not work on this kernel: criu check --feature timens: %w; install a later CRIU", version, path, err)
+		return version, fmt.Errorf("CRIU %s (%s) does not work on this kernel: criu check: %w; install a later CRIU", version, path, err)
 	}
 	return version, nil
 }

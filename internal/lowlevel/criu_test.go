@@ -26,8 +26,8 @@ func TestFindCRIU(t *testing.T) {
 		{`echo "Version: 4.2"; echo "GitID: v4.2"`, "4.2", ""},
 		{`echo "Version: 3.11"`, "3.11", "CRIU 3.11 (" + path + ") knows no time namespaces, and would restore the container with other clocks: CRIU 3.14 and later do"},
 		{`[ $1 = check ] || { echo "Version: 3.17.1"; exit; }; exec >&2; echo "Warn  (criu/x.c:1): y"; echo "Error (criu/util.c:641): exited, status=4"; echo "Error (criu/vdso.c:7): no"; echo "Error (criu/k.c:8): init"; exit 1`,
-			"3.17.1", "CRIU 3.17.1 (" + path + `) does not work on this kernel: criu check --feature timens: exit status 1: "no; init"; install a later CRIU`},
-		{`[ $1 = check ] || { echo "Version: 3.17.1"; exit; }; kill -9 $$`, "3.17.1", "CRIU 3.17.1 (" + path + `) does not work on this kernel: criu check --feature timens: signal: killed; install a later CRIU`},
+			"3.17.1", "CRIU 3.17.1 (" + path + `) does not work on this kernel: criu check: exit status 1: "no; init"; install a later CRIU`},
+		{`[ $1 = check ] || { echo "Version: 3.17.1"; exit; }; kill -9 $$`, "3.17.1", "CRIU 3.17.1 (" + path + `) does not work on this kernel: criu check: signal: killed; install a later CRIU`},
 		{`echo "no libnet.so" >&2; exit 127`, "", "CRIU: " + path + ` --version: exit status 127: "no libnet.so"`},
 	} {
 		program(t, path, tt.script)
