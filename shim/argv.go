@@ -179,6 +179,12 @@ func (w *walker) rest() error {
 			}
 		}
 	}
+	if w.lacking != "" && (w.command == "checkpoint" || w.command == "restore") {
+		// So podman asks whether the runtime knows --lsm-mount-context (pkg/checkpoint/
+		// crutils/checkpoint_restore_utils.go of podman 5.4). All refuse it before they do anything.
+		w.bare = true
+		return nil
+	}
 	if w.lacking != "" {
 		return fmt.Errorf("option %q lacks its value", w.lacking)
 	}

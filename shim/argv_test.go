@@ -82,6 +82,7 @@ func TestParse(t *testing.T) {
 		{"checkpoint --im /i --leave c1", invocation{command: "checkpoint", id: "c1", imagePath: "/i"}},
 		{"checkpoint --help", invocation{}},
 		{"checkpoint", invocation{command: "checkpoint", bare: true}},
+		{"restore --lsm-mount-context", invocation{command: "restore", bare: true}},
 		{"restore -d --image-path /i --bundle /b --pid-file p --network-lock skip --lsm-profile x c1",
 			invocation{command: "restore", id: "c1", imagePath: "/i", bundle: "/b", optionsEnd: 12}},
 		{"restore -db/b -- c1", invocation{command: "restore", id: "c1", bundle: "/b", optionsEnd: 2}},
