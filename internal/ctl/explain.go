@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/urfave/cli/v3"
 
@@ -122,9 +123,16 @@ func (e *explanation) asked() []string {
 	for _, c := range timens.AllClocks() {
 		if a := e.request.Get(c); !a.Setting.IsZero() {
 			list = append(list, fmt.Sprintf("%s: %q", a.Source, a.Value))
-		} else if d := e.defaults.Get(c); e.request.IsZero() && !d.IsZero() {
+		} else if d := e.defaults.Get(c); !e.request.AsksClocks() && !d.IsZero() {
 			list = append(list, fmt.Sprintf("configuration key %q: %q", "defaults."+c.String(), d))
 		}
+	}
+	list = slices.Compact(list) // one snapshot is for both
+	if a := e.request.Saved; a.Name != "" {
+		list = append(list, fmt.Sprintf("%s: %q", a.Source, a.Value))
+	}
+	if e.request.Save != "" {
+		list = append(list, fmt.Sprintf("annotation %q: %q", spec.KeySave, e.request.Save))
 	}
 	if list == nil && e.refusal == nil {
 		list = []string{"none"}

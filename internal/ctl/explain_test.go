@@ -46,6 +46,8 @@ func TestExplain(t *testing.T) {
 	denying.Policy.Clocks = []timens.Clock{timens.Boottime}
 	byDefault := config.Default()
 	byDefault.Defaults.Monotonic = timens.ReadsSetting(timens.Offset{})
+	nowhere := config.Default()
+	nowhere.SavedDir = "/nowhere"
 	runc15 := lowlevel.Runtime{Path: "/usr/bin/runc", Name: "runc", Version: "1.5.2"}
 	crun := lowlevel.Runtime{Path: "/usr/bin/crun", Name: "crun", Version: "1.8.1"}
 	old := fmt.Errorf("kernel 5.10 does not: %w", timens.ErrNotSupported)
@@ -65,6 +67,9 @@ func TestExplain(t *testing.T) {
 		{"denied", `{"annotations":{"io.timens.monotonic":"+36h"},` + usual + `}`, runc15, situation{config: denying}},
 		{"bad value", `{"annotations":{"io.timens.monotonic":"soon"},` + usual + `}`, runc15, situation{}},
 		{"crun's key", `{"annotations":{"run.oci.timens_offset":"boottime 5 0"},` + usual + `}`, runc15, situation{}},
+		{"kept", `{"annotations":{"io.timens.save":"db","io.timens.resume":"saved-or-new:db","io.timens.boottime":"+1h"},` + usual + `}`, runc15,
+			situation{config: nowhere, hook: "/bin/timens-hook"}},
+		{"nothing saved", `{"annotations":{"io.timens.resume":"saved:db"},` + usual + `}`, runc15, situation{config: nowhere}},
 		{"joins", `{"annotations":{"io.timens.monotonic":"+36h"},"linux":{"namespaces":[{"type":"time","path":"/proc/7/ns/time"}]}}`, runc15, situation{}},
 	} {
 		tt.situation.runtime = tt.runtime
