@@ -84,7 +84,7 @@ func TestCheckpointRefuses(t *testing.T) {
 	}{
 		"no CRIU":           {"", "i", `CRIU is missing: there is no criu in PATH=`},
 		"an old CRIU":       {"echo Version: 3.13", "i", `CRIU 3.13 (`},
-		"a CRIU that fails": {"[ $1 = check ] && { echo 'Error (x): no' >&2; exit 1; }; echo Version: 4.1.1", "i", `does not work on this kernel: criu check: `},
+		"a CRIU that fails": {"[ $1 = check ] && { echo 'Error (x): no' >&2; exit 1; }; echo Version: 4.1.1", "i", `does not work on this kernel: criu check`},
 		"no directory":      {"echo Version: 4.1.1", "config.json/i", `container "c1" is not checkpointed, and goes on: what its clocks need to go on later cannot be kept: `},
 	} {
 		w := newWorld(t, plainJSON, "")

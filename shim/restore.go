@@ -11,6 +11,7 @@ import (
 
 	"oci-timens/internal/criu"
 	"oci-timens/internal/edit"
+	"oci-timens/internal/pod"
 	"oci-timens/spec"
 	"oci-timens/timens"
 )
@@ -58,7 +59,7 @@ func (s *shim) restore(facts edit.Facts, args, env []string) (_, _ []string, err
 	if err != nil {
 		return args, env, err
 	}
-	args, env, err = s.goOn(restored{dir, image, sidecar, user && userPath == ""}, args, env)
+	args, env, err = s.goOn(restored{dir, image, sidecar, doc, user && userPath == ""}, args, env)
 	if err != nil {
 		err = fmt.Errorf("restoring container %q with its clocks: %w", s.inv.id, err)
 	}
@@ -85,6 +86,7 @@ type restored struct {
 	dir     string
 	image   criu.Image
 	sidecar criu.Sidecar
+	doc     *spec.Document
 	newUser bool // it gets a user namespace
 }
 
@@ -101,6 +103,9 @@ func (s *shim) goOn(r restored, args, env []string) (_, _ []string, err error) {
 	if went.Stepped {
 		s.warn("the wall clock of this host is behind that of the checkpoint: CLOCK_BOOTTIME goes on as if no time had passed")
 	}
+	if went.Offsets, err = r.shared(went.Offsets, h); err != nil {
+		return args, env, err
+	}
 	bundle, _ := s.inv.config()
 	note := r.sidecar.Note(r.dir, went, h).Write(bundle) // for timensctl inspect
 	_ = s.ownLog(func(l *logrus.Entry) {
@@ -110,7 +115,7 @@ func (s *shim) goOn(r restored, args, env []string) (_, _ []string, err error) {
 		l.WithField("offsets", went.Offsets.String()).WithField("gap", went.Gap.String()).Info("restored by CRIU")
 	})
 	if r.newUser {
-		view, err := criu.Copy(r.dir, r.image, went)
+		view, err := criu.Copy(r.dir, r.image, went.Offsets, h)
 		// Of options that are given twice the last one counts.
 		return slices.Insert(slices.Clone(args), s.inv.optionsEnd, "--image-path", view), env, err
 	}
@@ -120,6 +125,24 @@ func (s *shim) goOn(r restored, args, env []string) (_, _ []string, err error) {
 	}
 	env, err = criu.Join(ns, env)
 	return args, env, err
+}
+
+// shared returns the offsets of a container that has asked for clocks as one of a pod: all
+// of them have one set. own are what it would have alone.
+func (r restored) shared(own timens.Offsets, h timens.Host) (timens.Offsets, error) {
+	annotations, err := r.doc.Annotations()
+	if err != nil {
+		return own, err
+	}
+	asked, err := spec.ParseAnnotations(annotations)
+	if err != nil || asked.IsZero() || asked.Monotonic.Alone || asked.Boottime.Alone {
+		return own, err
+	}
+	m, in, err := pod.MemberOf(annotations, r.doc.Joined)
+	if err != nil || !in {
+		return own, err
+	}
+	return pod.Restored(m, own, r.image.Clocks, h)
 }
 
 // checkJoined refuses a time namespace in which the container's clocks would go backward.

@@ -142,3 +142,49 @@ func TestPodman(t *testing.T) {
 		})
 	}
 }
+
+// TestPodmanPod restores the containers of a pod that share their clocks into another one.
+func TestPodmanPod(t *testing.T) {
+	t.Parallel()
+	const lead = 10 * time.Second // of b's clocks
+	s := newPodStand(t, runtimes[0])
+	pod := func(name string) { s.podman("pod", "create", "--name", name, "--share", "ipc,uts") }
+	pod("p")
+	for _, name := range []string{"a", "b"} {
+		s.start(name, "--pod", "p", "--annotation", "io.timens.boottime==5m")
+	}
+	s.podman("container", "checkpoint", "--export", "/a.tar", "a")
+	time.Sleep(lead)
+	s.podman("container", "checkpoint", "--export", "/b.tar", "b")
+	s.podman("pod", "rm", "-f", "-t", "0", "p")
+	restore := func(name, pod string) error {
+		_, err := s.Try("PODMAN_IGNORE_CGROUPSV1_WARNING=1", "podman", "container", "restore", "--import", "/"+name+".tar", "--pod", pod)
+		return err
+	}
+
+	pod("highest-first")
+	offsets := map[string]bool{}
+	for _, name := range []string{"b", "a"} {
+		if err := restore(name, "highest-first"); err != nil {
+			t.Fatal(err)
+		}
+		got := stepOf(t, s.seenBy(name))
+		if off := (got.boot - got.real).Abs(); off > 50*time.Millisecond || got.mono < 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+		offsets[s.Run("cat", "/proc/"+s.pid(name)+"/timens_offsets")] = true
+	}
+	if len(offsets) != 1 {
+		t.Errorf("they do not share their clocks: %v", offsets)
+	}
+	s.podman("pod", "rm", "-f", "-t", "0", "highest-first")
+
+	pod("lowest-first")
+	if err := restore("a", "lowest-first"); err != nil {
+		t.Fatal(err)
+	}
+	err := restore("b", "lowest-first")
+	if err == nil || !strings.Contains(err.Error(), " share their clocks, and there CLOCK_MONOTONIC is ") {
+		t.Error(err)
+	}
+}
