@@ -19,11 +19,15 @@ type CRIU struct{ Path, Version string }
 // criuTimeout bounds `criu check`, which takes up to some 0.3 s.
 const criuTimeout = 30 * time.Second
 
+// errNoAnswer is of a machine that is too busy for it, so that nothing can be told.
+var errNoAnswer = errors.New("no answer in time")
+
 // FindCRIU returns the criu in PATH, where runc (libcontainer/criu_linux.go) and libcriu,
 // which crun uses, start it by its name. It fails where that one is known not to work:
 // where it is older than time namespaces, or says itself that it does not get on with
 // this kernel. Like those of Identify, answers are kept for as long as the program's
-// file is the same; refusals are not. Without root's rights it is not asked.
+// file is the same; refusals are not. Without root's rights, or where it does not answer in
+// time, it is taken to work.
 func FindCRIU() (CRIU, error) { return findCRIU(cacheDirs(), askCRIU) }
 
 func findCRIU(dirs []string, ask func(path string) (version string, err error)) (CRIU, error) {
@@ -41,6 +45,9 @@ func findCRIU(dirs []string, ask func(path string) (version string, err error)) 
 		return CRIU{path, version}, nil
 	}
 	version, err := ask(path)
+	if errors.Is(err, errNoAnswer) {
+		return CRIU{path, version}, nil
+	}
 	if err != nil {
 		return CRIU{path, version}, err
 	}
@@ -85,7 +92,7 @@ func runCRIU(path string, args ...string) ([]byte, error) {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("no answer within %v", criuTimeout)
+		return nil, errNoAnswer
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

@@ -57,7 +57,11 @@ func TestFindCRIUCache(t *testing.T) {
 			calls++
 			return "4.1.1", answer
 		})
-		if got != (CRIU{path, "4.1.1"}) || !errors.Is(err, answer) || calls != wantCalls {
+		want := answer
+		if answer == errNoAnswer {
+			want = nil // it is taken to work, but not for ever
+		}
+		if got != (CRIU{path, "4.1.1"}) || !errors.Is(err, want) || calls != wantCalls {
 			t.Errorf("%s: got %+v, %v after %d calls", step, got, err, calls)
 		}
 	}
@@ -70,11 +74,12 @@ func TestFindCRIUCache(t *testing.T) {
 	write("\x7fELF, 1")
 	check("refused", refusal, 1)
 	check("and still", refusal, 2)
-	check("works", nil, 3)
-	check("kept", nil, 3)
+	check("does not answer", errNoAnswer, 3)
+	check("works", nil, 4)
+	check("kept", nil, 4)
 	if all := known([]string{cacheDir}); len(all) > 0 {
 		t.Errorf("taken for a low-level runtime: %+v", all)
 	}
 	write("\x7fELF, version 2")
-	check("written to", nil, 4)
+	check("written to", nil, 5)
 }
