@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"oci-timens/config"
+	"oci-timens/internal/criu"
 	"oci-timens/internal/saved"
 	"oci-timens/spec"
 	"oci-timens/timens"
@@ -21,6 +22,10 @@ func begin(cfg *config.Config, name, id string, p *timens.Process) error {
 	if err != nil {
 		return err
 	}
+	return beginWith(o, cfg, name, id, p)
+}
+
+func beginWith(o timens.Offsets, cfg *config.Config, name, id string, p *timens.Process) (err error) {
 	u := saved.User{ID: id, PID: p.PID()}
 	if u.StartTicks, err = p.StartTicks(); err != nil {
 		return err
@@ -59,7 +64,7 @@ func poststop(stdin io.Reader, settled []string) (id string, err error) {
 	}
 	log, closer := open(cfg, state.ID)
 	defer closer.Close()
-	if err := saved.In(cfg).End(name, state.ID, host); err != nil {
+	if err := saved.In(cfg).End(name, state.ID, host, func() (saved.Restored, bool) { return restoredBefore(state.Bundle) }); err != nil {
 		return state.ID, fmt.Errorf("annotation %q: %q: the clocks could not be kept, and go on as if the container had not ended: %w", spec.KeySave, name, err)
 	}
 	log.Infof("the clocks are kept as %q", name)
@@ -95,5 +100,33 @@ func restored(state *specs.State, settled []string) error {
 		return err
 	}
 	defer p.Close()
-	return begin(cfg, name, state.ID, p)
+	o, err := restoredOffsets(state.Bundle, p)
+	if err != nil {
+		return err
+	}
+	return beginWith(o, cfg, name, state.ID, p)
+}
+
+// restoredOffsets are those that a container is restored with. The shim notes them in the
+// bundle; the process that this stage sees is in the namespace that CRIU makes of its
+// images, and enters the shim's after it. Without the shim, it stays there.
+func restoredOffsets(bundle string, p *timens.Process) (o timens.Offsets, err error) {
+	host, err := wallClock()
+	if err != nil {
+		return o, err
+	}
+	start, err := p.HostAtStart(host)
+	if err != nil {
+		return o, err
+	}
+	if note, err := criu.ReadNote(bundle); err == nil && note.IsOf(start.Clocks.Boottime, host.Wall.BootID) {
+		return note.After, nil
+	}
+	return p.Offsets()
+}
+
+// restoredBefore is what the shim has noted in a bundle.
+func restoredBefore(bundle string) (saved.Restored, bool) {
+	note, err := criu.ReadNote(bundle)
+	return saved.Restored{Offsets: note.After, BootID: note.BootID, At: note.At}, err == nil
 }

@@ -119,7 +119,7 @@ func (k keeper) end() error {
 	if err != nil {
 		return err
 	}
-	return k.store.End(k.name, k.user.ID, host)
+	return k.store.End(k.name, k.user.ID, host, func() (saved.Restored, bool) { return saved.Restored{}, false })
 }
 
 // waitEnd waits until the process of a pidfd has ended, and with it all others of its PID

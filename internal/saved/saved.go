@@ -143,23 +143,25 @@ func (s Store) Begin(name string, u User, o timens.Offsets, h timens.Host, inter
 	})
 }
 
+// Restored is how the clocks of a container went on that was restored from a checkpoint,
+// when CLOCK_BOOTTIME of that boot of the host read At.
+type Restored struct {
+	Offsets timens.Offsets
+	BootID  string
+	At      time.Duration
+}
+
 // End notes that a container has ended, with all its tasks, and keeps what its clocks read
 // now, unless others that run have them too. A container that [Store.Begin] was not called
-// for changes nothing.
-func (s Store) End(name, id string, h timens.Host) error {
+// for changes nothing. What is known of a restore of it is asked if that matters.
+func (s Store) End(name, id string, h timens.Host, restored func() (Restored, bool)) error {
 	return s.change(name, func(f *folder, r *record, found bool) (write bool, err error) {
 		i := slices.IndexFunc(r.users, func(u User) bool { return u.ID == id })
 		switch {
 		case !found:
 			return false, nil
 		case i < 0 && r.ended == id && len(r.users) == 0:
-			// It ended before, so it has been restored from a checkpoint by a runtime that
-			// says so to nobody (crun runs no hooks then). What its clocks have read since is
-			// not known, but that they cannot have gone faster than time.
-			r.users = []User{{ID: id}}
-			r.snapshot, err = r.at(h)
-			r.users = nil
-			return true, err
+			return true, r.endAgain(h, restored)
 		case i < 0 || r.snapshot.Wall.BootID != h.Wall.BootID:
 			return false, nil
 		}
@@ -170,6 +172,22 @@ func (s Store) End(name, id string, h timens.Host) error {
 		r.snapshot, err = timens.TakeSnapshot(r.offsets, h)
 		return true, err
 	})
+}
+
+// endAgain is about a container that ended before, and so has been restored from a
+// checkpoint by a runtime that runs no hooks then (crun). If nobody has noted how its
+// clocks went on, they cannot have gone faster than time.
+func (r *record) endAgain(h timens.Host, restored func() (Restored, bool)) (err error) {
+	was := r.snapshot.Wall
+	if now, ok := restored(); ok && now.BootID == h.Wall.BootID && (now.BootID != was.BootID || now.At > was.Boottime) {
+		r.offsets = now.Offsets
+		r.snapshot, err = timens.TakeSnapshot(r.offsets, h)
+		return err
+	}
+	if r.snapshot.Interval == 0 {
+		r.snapshot.Interval, _, err = r.snapshot.Gap(h)
+	}
+	return err
 }
 
 // change calls f for what is kept under a name, with the folder locked, and writes the
@@ -209,7 +227,7 @@ func (r record) at(h timens.Host) (s timens.Snapshot, err error) {
 
 // goesOn reports whether somebody was not seen to end for whom the offsets still hold.
 func (r record) goesOn(h timens.Host) bool {
-	return len(r.users) > 0 && r.ended == "" && r.snapshot.Wall.BootID == h.Wall.BootID
+	return len(r.users) > 0 && r.snapshot.Wall.BootID == h.Wall.BootID
 }
 
 // note remarks that nobody has seen the container end that s is of.

@@ -72,7 +72,12 @@ func (s Store) begin(t *testing.T, name string, u User, o timens.Offsets, h time
 
 func (s Store) end(t *testing.T, name, id string, h timens.Host) {
 	t.Helper()
-	if err := s.End(name, id, h); err != nil {
+	s.endRestored(t, name, id, h, Restored{}, false)
+}
+
+func (s Store) endRestored(t *testing.T, name, id string, h timens.Host, r Restored, known bool) {
+	t.Helper()
+	if err := s.End(name, id, h, func() (Restored, bool) { return r, known }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -157,6 +162,16 @@ func TestGoesOn(t *testing.T) {
 			s.begin(t, "db", self(t, "c"), offsets(100, 200), at(10), 0)
 			s.end(t, "db", "c", at(20))
 			s.end(t, "db", "c", at(28))
+		}, at(30), 118, 230, ""},
+		"restored, as was noted": {func(t *testing.T, s Store) {
+			s.begin(t, "db", self(t, "c"), offsets(100, 200), at(10), 0)
+			s.end(t, "db", "c", at(20))
+			s.endRestored(t, "db", "c", at(28), Restored{offsets(98, 200), thisBoot, 24 * time.Second}, true)
+		}, at(30), 112, 230, ""},
+		"restored, as was noted of another time": {func(t *testing.T, s Store) {
+			s.begin(t, "db", self(t, "c"), offsets(100, 200), at(10), 0)
+			s.end(t, "db", "c", at(20))
+			s.endRestored(t, "db", "c", at(28), Restored{offsets(98, 200), thisBoot, 19 * time.Second}, true)
 		}, at(30), 118, 230, ""},
 		"never begun": {func(t *testing.T, s Store) {
 			s.begin(t, "db", self(t, "c"), offsets(100, 200), at(10), 0)
