@@ -178,11 +178,34 @@ func (p *Process) inPIDNamespace(root int) ([]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
-	// By the text of the links, "pid:[4026532177]", which takes half the time of stat(2).
-	want, own := fmt.Sprintf("pid:[%d]", theirs.Ino), make([]byte, 64)
-	return slices.DeleteFunc(pids, func(pid int) bool {
-		// What may not be looked at is not the container's, whose init we may look at.
-		n, err := unix.Readlinkat(root, strconv.Itoa(pid)+"/ns/pid", own)
-		return err != nil || string(own[:n]) != want
-	}), nil
+	ns, err := unix.Openat(p.dir, "ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: p.path("ns/pid"), Err: err}
+	}
+	defer unix.Close(ns)
+	isIn := inNamespace(ns)
+	if !isIn(p.pid) {
+		isIn = linksTo(root, "pid", theirs)
+	}
+	return slices.DeleteFunc(pids, func(pid int) bool { return !isIn(pid) }), nil
+}
+
+// inNamespace tells whether a process is in a PID namespace, or one below it, from Linux
+// 6.11 on: ioctl_nsfs(2).
+func inNamespace(ns int) func(pid int) bool {
+	return func(pid int) bool {
+		_, _, err := unix.Syscall(unix.SYS_IOCTL, uintptr(ns), unix.NS_GET_TGID_IN_PIDNS, uintptr(pid))
+		return err == 0
+	}
+}
+
+// linksTo tells whether a process is in a namespace, by the text of its link, such as
+// "pid:[4026532177]". That takes half the time of stat(2), and ten times that of the ioctl.
+// What may not be looked at is not the container's, whose init we may look at.
+func linksTo(root int, typ string, ns NamespaceID) func(pid int) bool {
+	want, link := fmt.Sprintf("%s:[%d]", typ, ns.Ino), make([]byte, 64)
+	return func(pid int) bool {
+		n, err := unix.Readlinkat(root, strconv.Itoa(pid)+"/ns/"+typ, link)
+		return err == nil && string(link[:n]) == want
+	}
 }

@@ -126,6 +126,34 @@ func TestReadContainerEntered(t *testing.T) {
 	}
 }
 
+// TestInNamespace compares what needs a newer kernel with what does not.
+func TestInNamespace(t *testing.T) {
+	requireRoot(t)
+	init := startContainer(t, "wait")
+	root, err := proc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/pid", init.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	id, err := namespaceID(root, fmt.Sprintf("%d/ns/pid", init.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	byLink, byNamespace := linksTo(root, "pid", id), inNamespace(int(f.Fd()))
+	if !byLink(init.Pid) || byLink(os.Getpid()) || byLink(1<<22) {
+		t.Error("links tell otherwise")
+	}
+	if major, minor := kernelVersion(); major > 6 || major == 6 && minor >= 11 {
+		if !byNamespace(init.Pid) || byNamespace(os.Getpid()) || byNamespace(1<<22) {
+			t.Error("the namespace tells otherwise")
+		}
+	}
+}
+
 func readContainer(t *testing.T, pid int) Container {
 	t.Helper()
 	p, err := OpenProcess(pid)
