@@ -13,19 +13,19 @@ import (
 )
 
 // readDelay is how long the runtime and CRIU need until CRIU has read its image of the
-// clocks, which was 20 to 80 ms in the tests of this repository.
+// clocks, which was 20 to 80 ms in the tests of this repository, unless the machine was busy.
 const readDelay = 30 * time.Millisecond
 
-// Copy gives CRIU other clocks to restore than image has, those of a container with offsets
-// o on h, and returns the directory of
-// images to name to the runtime that this process is about to become: it shows the files
-// of dir, and a copy of image in place of that. It is seen so through two open files alone,
-// in a mount namespace without processes: nothing is left when the runtime has ended, and
-// what lies in dir is not written to.
+// Copy gives CRIU other clocks to restore than image has: those of a container with offsets
+// o on h. It returns the directory of images to name to the runtime that this process is
+// about to become, which shows the files of dir, and a copy of image in place of that. It
+// is seen so through two open files alone, in a mount namespace without processes: nothing
+// is left when the runtime has ended, and what lies in dir is not written to.
 //
 // It is for a container with a user namespace of its own, which CRIU has entered by the
 // time at which it could [Join] another time namespace, and may not. As CRIU reads the copy
-// later than it was written, CLOCK_BOOTTIME is off by up to some 10 ms.
+// later than it was written, CLOCK_BOOTTIME is off by what that takes more or less than
+// readDelay: some 10 ms, and 0.1 s where the machine is busy.
 func Copy(dir string, image Image, o timens.Offsets, h timens.Host) (string, error) {
 	s, err := timens.TakeSnapshot(o, h)
 	if err != nil {
