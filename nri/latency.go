@@ -2,6 +2,7 @@ package nri
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"strconv"
@@ -35,7 +36,7 @@ func keepProcessor() error {
 			continue
 		}
 		a, err := unix.SchedGetAttr(tid, 0)
-		if err == unix.ESRCH {
+		if errors.Is(err, unix.ESRCH) {
 			continue
 		}
 		if err != nil {
@@ -45,7 +46,7 @@ func keepProcessor() error {
 			continue // whoever has chosen another one knows why
 		}
 		a.Runtime = uint64(slice)
-		if err := unix.SchedSetAttr(tid, a, 0); err != nil && err != unix.ESRCH {
+		if err := unix.SchedSetAttr(tid, a, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return os.NewSyscallError("sched_setattr", err)
 		}
 	}
