@@ -110,7 +110,7 @@ func watchHere(t *testing.T, file string, timers time.Duration) (w Watch) {
 	if err == nil {
 		err = json.Unmarshal(text, &w)
 	}
-	if err != nil || w.Samples < 10 {
+	if err != nil || w.Samples < 5 {
 		t.Fatal(w, err)
 	}
 	return w

@@ -45,13 +45,13 @@ type Step struct {
 }
 
 const (
-	watchEvery = 2 * time.Millisecond
+	watchEvery = 10 * time.Millisecond
 	// longStep is what makes two readings in a row a Step.
 	longStep = 200 * time.Millisecond
-	// maxTook is how long one Moment may take to read: it would not be one if the
-	// process was frozen meanwhile.
+	// quick is how long it takes to read a Moment, and maxTook how long it may.
+	quick    = 100 * time.Microsecond
 	maxTook  = 5 * time.Millisecond
-	maxSteps = 16
+	maxSteps = 100
 )
 
 // watcher is a Watch that goes on.
@@ -140,9 +140,12 @@ func (s *watcher) sample() error {
 	return nil
 }
 
-// moment reads all clocks, once more if something came between.
-func (s *watcher) moment() (m Moment, err error) {
-	for {
+// moment reads all clocks at about the same time: the quickest of some attempts counts, and
+// none in which the process was frozen.
+func (s *watcher) moment() (best Moment, err error) {
+	least := int64(maxTook)
+	for try := 0; try < sampleTries || best == (Moment{}); try++ {
+		var m Moment
 		var real0, real1, mono, boot int64
 		for _, r := range []struct {
 			to   *int64
@@ -158,16 +161,21 @@ func (s *watcher) moment() (m Moment, err error) {
 				return m, err
 			}
 		}
-		if took := real1 - real0; took < 0 || took > int64(maxTook) {
+		took := real1 - real0
+		if took < 0 || took >= least {
 			continue
 		}
-		apart := func(vdso, raw int64) bool { return vdso > raw || raw-vdso > int64(maxTook) }
+		apart := func(vdso, raw int64) bool { return vdso > raw || raw-vdso > took }
 		if apart(m.Monotonic, mono) || apart(m.Boottime, boot) {
 			s.Disagreed++
 		}
-		m.Realtime = real0
-		return m, nil
+		m.Realtime = real0 + took/2
+		best, least = m, took
+		if took < int64(quick) {
+			break
+		}
 	}
+	return best, nil
 }
 
 // arm starts all timers, and fills in what became of them.
