@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"oci-timens/integration/machine"
 )
@@ -29,8 +30,13 @@ func TestGuest(t *testing.T) {
 		if text, err := os.ReadFile(filepath.Join(tree, "etc/hostname")); err == nil && string(text) == "changed\n" {
 			t.Error("the tree was written to")
 		}
+		before, from := g.Run("cut", "-d.", "-f1", "/proc/uptime"), time.Now()
 		g.Install()
 		g.Run("timensctl", "version")
+		after, took := g.Run("cut", "-d.", "-f1", "/proc/uptime"), time.Since(from)
+		if d := seconds(t, after) - seconds(t, before); (d - took).Abs() > 1500*time.Millisecond {
+			t.Errorf("its clock went on by %v in %v", d, took)
+		}
 
 		bare := New(t, Config{Kernel: KernelOf(t, tree)})
 		bare.Copy(machine.Programs(t).Probe, "/probe", 0o755)
@@ -49,4 +55,13 @@ func TestGuest(t *testing.T) {
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); pid != 0 && err == nil {
 		t.Error("QEMU is left")
 	}
+}
+
+func seconds(t *testing.T, text string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(text + "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
