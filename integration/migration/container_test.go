@@ -17,11 +17,12 @@ type container interface {
 	move(from, to *host)
 	pid(h *host) string
 	exec(h *host, args ...string) string
+	end(h *host)
 }
 
 const (
 	// watchFile is where the probe writes what it has seen, in the container.
-	watchFile = "/watch"
+	watchFile = "/tmp/watch"
 	// away is how long a container is no process anywhere, at least.
 	away = 2 * time.Second
 )
@@ -31,10 +32,11 @@ var asked = map[string]string{"io.timens.monotonic": "+100d", "io.timens.boottim
 
 // byHand is a container of a low-level runtime.
 type byHand struct {
-	runtime lowLevel
-	plain   bool // without the shim, and without clocks of its own
-	id      string
-	timers  time.Duration
+	id          string
+	runtime     lowLevel
+	annotations map[string]string
+	plain       bool // without the shim
+	timers      time.Duration
 }
 
 func (c *byHand) dir() string { return filepath.Join("/run/containers", c.id) }
@@ -60,18 +62,19 @@ func (c *byHand) prepare(h *host) {
 }
 
 func (c *byHand) start(h *host) {
-	c.prepare(h)
-	h.Run("mkdir", "-p", c.dir()+"/bundle/rootfs/proc", c.dir()+"/bundle/rootfs/dev")
+	h.Run("mkdir", "-p", c.dir()+"/bundle/rootfs/proc", c.dir()+"/bundle/rootfs/dev", c.dir()+"/bundle/rootfs/tmp")
 	h.Run("cp", probePath, c.dir()+"/bundle/rootfs/probe")
+	c.run(h)
+}
+
+// run starts it in the bundle that is there.
+func (c *byHand) run(h *host) {
+	c.prepare(h)
 	h.Write(c.dir()+"/bundle/config.json", c.spec(), 0o644)
 	c.quietly(h, "run", "--detach", "--bundle", c.dir()+"/bundle", c.id)
 }
 
 func (c *byHand) spec() string {
-	annotations := asked
-	if c.plain || !c.runtime.clocks {
-		annotations = nil
-	}
 	namespaces := []map[string]string{}
 	for _, n := range []string{"pid", "mount", "ipc", "uts"} {
 		namespaces = append(namespaces, map[string]string{"type": n})
@@ -83,7 +86,7 @@ func (c *byHand) spec() string {
 			"args": []string{"/probe", "watch", watchFile, c.timers.String()},
 		},
 		"root":        map[string]any{"path": "rootfs"},
-		"annotations": annotations,
+		"annotations": c.annotations,
 		"mounts": []map[string]any{
 			{"destination": "/proc", "type": "proc", "source": "proc"},
 			{"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": []string{"nosuid", "mode=755"}},
@@ -119,10 +122,13 @@ func (c *byHand) exec(h *host, args ...string) string {
 	return h.Run(c.command(append([]string{"exec", c.id}, args...)...)...)
 }
 
+func (c *byHand) end(h *host) { h.Run(c.command("delete", "--force", c.id)...) }
+
 // podman is a container of podman, with the shim as its runtime.
 type podman struct {
-	id     string
-	timers time.Duration
+	id          string
+	annotations map[string]string
+	timers      time.Duration
 }
 
 const image = "localhost/probe:latest"
@@ -135,19 +141,25 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 `
 
-// setUp makes podman use the shim, and the shim a runtime.
-func (podman) setUp(t *testing.T, h *host, l lowLevel) {
+// setUpPodman makes podman use the shim, and the shim a runtime. The archive holds the
+// image, which has to be the same on both hosts.
+func setUpPodman(t *testing.T, h *host, archive string) {
+	l := h.runtimes[0]
 	h.expect(t, h.podman, "podman", "--version")
 	h.Write("/etc/containers/containers.conf.d/10-guest.conf", podmanSettings, 0o644)
 	h.Write("/etc/oci-timens/config.toml", "runtimes = [\""+l.path+"\"]\nlog-file = \"/run/timens.log\"\n", 0o644)
 	h.Run("timensctl", "configure", "podman", "--mode=runtime", "--set-default")
-	h.Copy(machine.Image(t, image), "/run/image.tar", 0o644)
+	h.Copy(archive, "/run/image.tar", 0o644)
 	h.Run("podman", "load", "-q", "-i", "/run/image.tar")
 }
 
+// state is where it keeps what it wants to find again.
+func (c podman) state() string { return "/run/state-" + c.id }
+
 func (c podman) start(h *host) {
-	args := []string{"podman", "run", "-d", "--name", c.id}
-	for key, value := range asked {
+	h.Run("mkdir", "-p", c.state())
+	args := []string{"podman", "run", "-d", "--name", c.id, "--volume", c.state() + ":/tmp"}
+	for key, value := range c.annotations {
 		args = append(args, "--annotation", key+"="+value)
 	}
 	h.Run(append(args, image, "watch", watchFile, c.timers.String())...)
@@ -157,7 +169,7 @@ func (c podman) move(from, to *host) {
 	archive := "/run/" + c.id + ".tar"
 	from.Run("podman", "container", "checkpoint", "--compress", "none", "--export", archive, c.id)
 	from.Run("podman", "rm", c.id)
-	from.Send(to.Guest, archive)
+	from.Send(to.Guest, archive, c.state())
 	time.Sleep(away)
 	to.Run("podman", "container", "restore", "--import", archive)
 }
@@ -169,6 +181,8 @@ func (c podman) pid(h *host) string {
 func (c podman) exec(h *host, args ...string) string {
 	return h.Run(append([]string{"podman", "exec", c.id}, args...)...)
 }
+
+func (c podman) end(h *host) { h.Run("podman", "rm", "--force", "--time", "0", c.id) }
 
 // execReport is what a process sees that is added to a container.
 func execReport(t *testing.T, h *host, c container) probe.Report {
