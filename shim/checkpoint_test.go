@@ -164,6 +164,23 @@ func checkpointed(t *testing.T, config string) (w *world, c criu.Sidecar) {
 	return w, c
 }
 
+// One that was edited by hand keeps nobody from what CRIU does by itself.
+func TestRestoreEdited(t *testing.T) {
+	w, c := checkpointed(t, plainJSON)
+	h := c.Snapshot.Wall.Boottime
+	text := w.read(t, "bundle/i/oci-timens.json")
+	is := fmt.Sprintf("host-boottime=%d.", h/time.Second)
+	w.write(t, "bundle/i/oci-timens.json", strings.Replace(text, is, "host-boottime=9"+is[len("host-boottime="):], 1), 0o600)
+	args := []string{"restore", "--bundle", "@", "--image-path", "@/i", "c1"}
+	if status := w.run(args...); status != 0 || !strings.Contains(w.stderr.String(), "oci-timens.json: the snapshot is of this boot of this host, at ") {
+		t.Errorf("exit status %d, %s", status, &w.stderr)
+	}
+	w.checkExec(t, args...)
+	if strings.Contains(strings.Join(w.env, " "), "CRIU_CONFIG_FILE=/proc/") {
+		t.Errorf("%q", w.env)
+	}
+}
+
 func TestRestore(t *testing.T) {
 	w, c := checkpointed(t, plainJSON)
 	args := []string{"restore", "--bundle", "@", "--image-path", "@/i", "c1"}

@@ -31,95 +31,85 @@ func (s *shim) restore(facts edit.Facts, args, env []string) (_, _ []string, err
 		from = ""
 	}
 	dir := s.images(from)
-	images, err := criu.ReadImages(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	images, unread := criu.ReadImages(dir)
+	if errors.Is(unread, fs.ErrNotExist) {
 		return args, env, nil // the runtime says so
 	}
-	var image criu.Image
-	var sidecar criu.Sidecar
-	if err == nil {
-		image, sidecar, err = pick(dir, images)
-	}
-	doc, e := spec.ReadFile(s.inv.config())
-	if e != nil {
-		return args, env, e
-	}
-	_, path, e := doc.Namespace("time")
-	if e != nil {
-		return args, env, e
-	}
-	if path != "" {
-		return args, env, checkJoined(path, images)
-	}
-	if err != nil {
-		s.warn(fmt.Sprintf("CLOCK_BOOTTIME goes on as if no time had passed since the checkpoint: %v", err))
-		return args, env, nil
-	}
-	user, userPath, err := doc.Namespace("user")
+	doc, err := spec.ReadFile(s.inv.config())
 	if err != nil {
 		return args, env, err
 	}
-	args, env, err = s.goOn(restored{dir, image, sidecar, doc, user && userPath == ""}, args, env)
+	_, path, err := doc.Namespace("time")
 	if err != nil {
+		return args, env, err
+	}
+	if path != "" && unread == nil {
+		return args, env, checkJoined(path, images)
+	}
+	to := restored{dir: dir, doc: doc}
+	if unread == nil {
+		unread = to.goOn(images)
+	}
+	if unread != nil {
+		s.warn(fmt.Sprintf("CLOCK_BOOTTIME goes on as if no time had passed since the checkpoint: %v", unread))
+		return args, env, nil
+	}
+	if args, env, err = s.give(to, args, env); err != nil {
 		err = fmt.Errorf("restoring container %q with its clocks: %w", s.inv.id, err)
 	}
 	return args, env, err
 }
 
-// pick reads the sidecar, and tells which image it is of.
-func pick(dir string, images []criu.Image) (i criu.Image, c criu.Sidecar, err error) {
-	c, err = criu.ReadSidecar(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return i, c, fmt.Errorf("there is no %s in %s, as a checkpoint by timens-runc leaves it", criu.SidecarName, dir)
-	}
-	if err != nil {
-		return i, c, err
-	}
-	if i, err = c.Pick(images); err != nil {
-		err = fmt.Errorf("%s: %w", filepath.Join(dir, criu.SidecarName), err)
-	}
-	return i, c, err
-}
-
-// restored is a container that is not in a time namespace of others.
+// restored is a container that is not in a time namespace of others, and how it goes on.
 type restored struct {
-	dir     string
+	dir     string // of its images
+	doc     *spec.Document
 	image   criu.Image
 	sidecar criu.Sidecar
-	doc     *spec.Document
-	newUser bool // it gets a user namespace
+	host    timens.Host
+	criu.Restored
 }
 
-// goOn decides with which clocks, and how CRIU comes to give them.
-func (s *shim) goOn(r restored, args, env []string) (_, _ []string, err error) {
-	h, err := timens.Host{}.WithWall()
-	if err != nil {
-		return args, env, err
+// goOn fills r in by the sidecar. Where it fails CRIU still restores the container.
+func (r *restored) goOn(images []criu.Image) (err error) {
+	r.sidecar, err = criu.ReadSidecar(r.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s in %s, as a checkpoint by timens-runc leaves it", criu.SidecarName, r.dir)
 	}
-	went, err := r.sidecar.Continue(r.image.Clocks, h)
 	if err != nil {
-		return args, env, fmt.Errorf("%s: %w", filepath.Join(r.dir, criu.SidecarName), err)
+		return err
 	}
-	if went.Stepped {
+	if r.host, err = (timens.Host{}).WithWall(); err != nil {
+		return err
+	}
+	if r.image, err = r.sidecar.Pick(images); err == nil {
+		r.Restored, err = r.sidecar.Continue(r.image.Clocks, r.host)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", filepath.Join(r.dir, criu.SidecarName), err)
+	}
+	return err
+}
+
+// give settles the clocks with the pod, and has CRIU give them.
+func (s *shim) give(r restored, args, env []string) (_, _ []string, err error) {
+	if r.Stepped {
 		s.warn("the wall clock of this host is behind that of the checkpoint: CLOCK_BOOTTIME goes on as if no time had passed")
 	}
-	if went.Offsets, err = r.shared(went.Offsets, h); err != nil {
+	if r.Offsets, err = r.shared(); err != nil {
 		return args, env, err
 	}
-	bundle, _ := s.inv.config()
-	note := r.sidecar.Note(r.dir, went, h).Write(bundle) // for timensctl inspect
-	_ = s.ownLog(func(l *logrus.Entry) {
-		if note != nil {
-			l.Warnf("what timensctl inspect tells of it is missing: %v", note)
-		}
-		l.WithField("offsets", went.Offsets.String()).WithField("gap", went.Gap.String()).Info("restored by CRIU")
-	})
-	if r.newUser {
-		view, err := criu.Copy(r.dir, r.image, went.Offsets, h)
+	s.noteRestored(r)
+	user, path, err := r.doc.Namespace("user")
+	if err != nil {
+		return args, env, err
+	}
+	if user && path == "" {
+		view, err := criu.Copy(r.dir, r.image, r.Offsets, r.host)
 		// Of options that are given twice the last one counts.
 		return slices.Insert(slices.Clone(args), s.inv.optionsEnd, "--image-path", view), env, err
 	}
-	ns, err := timens.Create(went.Offsets)
+	ns, err := timens.Create(r.Offsets)
 	if err != nil {
 		return args, env, err
 	}
@@ -127,9 +117,22 @@ func (s *shim) goOn(r restored, args, env []string) (_, _ []string, err error) {
 	return args, env, err
 }
 
+// noteRestored tells timensctl inspect, and our own log.
+func (s *shim) noteRestored(r restored) {
+	bundle, _ := s.inv.config()
+	err := r.sidecar.Note(r.dir, r.Restored, r.host).Write(bundle)
+	_ = s.ownLog(func(l *logrus.Entry) {
+		if err != nil {
+			l.Warnf("what timensctl inspect tells of it is missing: %v", err)
+		}
+		l.WithField("offsets", r.Offsets.String()).WithField("gap", r.Gap.String()).Info("restored by CRIU")
+	})
+}
+
 // shared returns the offsets of a container that has asked for clocks as one of a pod: all
-// of them have one set. own are what it would have alone.
-func (r restored) shared(own timens.Offsets, h timens.Host) (timens.Offsets, error) {
+// of them have one set.
+func (r restored) shared() (timens.Offsets, error) {
+	own := r.Offsets
 	annotations, err := r.doc.Annotations()
 	if err != nil {
 		return own, err
@@ -142,7 +145,7 @@ func (r restored) shared(own timens.Offsets, h timens.Host) (timens.Offsets, err
 	if err != nil || !in {
 		return own, err
 	}
-	return pod.Restored(m, own, r.image.Clocks, h)
+	return pod.Restored(m, own, r.image.Clocks, r.host)
 }
 
 // checkJoined refuses a time namespace in which the container's clocks would go backward.
