@@ -213,41 +213,6 @@ func (s Store) change(name string, do func(f *folder, r *record, found bool) (wr
 	return f.write(name, r)
 }
 
-// at is what a container that starts on h goes on from.
-func (r record) at(h timens.Host) (s timens.Snapshot, err error) {
-	if r.goesOn(h) {
-		return timens.TakeSnapshot(r.offsets, h)
-	}
-	s = r.snapshot
-	if len(r.users) > 0 && s.Interval == 0 {
-		s.Interval, _, err = s.Gap(h)
-	}
-	return s, err
-}
-
-// goesOn reports whether somebody was not seen to end for whom the offsets still hold.
-func (r record) goesOn(h timens.Host) bool {
-	return len(r.users) > 0 && r.snapshot.Wall.BootID == h.Wall.BootID
-}
-
-// note remarks that nobody has seen the container end that s is of.
-func (r record) note(path string, s timens.Snapshot, h timens.Host) string {
-	if len(r.users) == 0 || r.inUse(h) {
-		return ""
-	}
-	until := "until now"
-	if s.Interval > 0 {
-		until = fmt.Sprintf("for %v after that was written", s.Interval)
-	}
-	return fmt.Sprintf("%s is of container %q, which was not seen to end: its clocks go on as if it had run %s", path, r.users[0].ID, until)
-}
-
-// inUse reports whether a container runs that has the clocks.
-func (r record) inUse(h timens.Host) bool {
-	return r.snapshot.Wall.BootID == h.Wall.BootID &&
-		slices.ContainsFunc(r.users, func(u User) bool { return timens.Runs(u.PID, u.StartTicks) })
-}
-
 // split returns the folder of a name below that of the store, and the file in it. No name
 // begins with "@", so that a namespace takes no name away from those who are in none.
 func split(name string) (dir, file string) {
