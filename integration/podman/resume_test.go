@@ -19,20 +19,25 @@ var keeps = map[string]string{"io.timens.save": "db", "io.timens.resume": "saved
 // TestResume has containers go on from each other's clocks, as podman runs, restarts and
 // removes them, and from a snapshot.
 func TestResume(t *testing.T) {
-	for _, user := range users {
-		for _, mode := range modes {
-			t.Run(user+"/"+mode, func(t *testing.T) {
-				t.Parallel()
-				s := newStand(t, releases[1], user)
-				s.setup(s.runtimes[0], "")
-				s.configure(t, "--mode", mode)
-				for _, l := range s.runtimes {
-					t.Run(strings.ReplaceAll(l.version, " ", "-"), func(t *testing.T) {
-						s.setup(l, "")
-						testResume(t, &cell{stand: s, mode: mode, lowLevel: l, flags: s.runtimeFlags(mode, l)})
-					})
+	for _, r := range releases {
+		for _, user := range users {
+			for _, mode := range modes {
+				if mode == "precreate" && !r.precreate {
+					continue
 				}
-			})
+				t.Run(r.name+"/"+user+"/"+mode, func(t *testing.T) {
+					t.Parallel()
+					s := newStand(t, r, user)
+					s.setup(s.runtimes[0], "")
+					s.configure(t, "--mode", mode)
+					for _, l := range s.runtimes {
+						t.Run(strings.ReplaceAll(l.version, " ", "-"), func(t *testing.T) {
+							s.setup(l, "")
+							testResume(t, &cell{stand: s, mode: mode, lowLevel: l, flags: s.runtimeFlags(mode, l)})
+						})
+					}
+				})
+			}
 		}
 	}
 }
