@@ -12,9 +12,13 @@ import (
 // memoryGoal is for the plugin, at any time.
 const memoryGoal = 32 << 20
 
-// churn creates and deletes pods that ask, in batches, and tells what the plugin and the
+// TestChurn creates and deletes pods that ask, in batches, and tells what the plugin and the
 // node then have more than after the first batch.
-func (c *cluster) churn(t *testing.T) {
+func TestChurn(t *testing.T) {
+	if *churned == 0 {
+		t.Skip("only with -churn")
+	}
+	c := newCluster(t, stack{newest, byNone})
 	w := &way{name: "churn", plugin: true, asks: asked{"io.timens.boottime": "=0", "io.timens.monotonic": "+36h"}}
 	c.startPlugin(t)
 	fmt.Print("\n| pods created and deleted | memory of timens-nri | goroutines | files | mounts | time namespaces | records |\n|---|---|---|---|---|---|---|\n")
