@@ -100,6 +100,7 @@ func (s *shim) give(r restored, args, env []string) (_, _ []string, err error) {
 		return args, env, err
 	}
 	s.noteRestored(r)
+	s.noteSaved(r)
 	user, path, err := r.doc.Namespace("user")
 	if err != nil {
 		return args, env, err

@@ -1,7 +1,6 @@
 package criu
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -28,9 +27,7 @@ func (s *stand) testSave(l lowLevel) {
 	time.Sleep(away)
 	c.must(c.restore())
 	restored := c.seen()
-	if strings.HasPrefix(l.name, "runc") { // which runs the hooks when it restores
-		s.follows("while it runs", l, restored.Last)
-	}
+	s.follows("while it runs", l, restored.Last)
 	last := c.seen().Last
 	c.kill()
 	s.follows("after its end", l, last)
