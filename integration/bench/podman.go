@@ -114,6 +114,7 @@ func (b *bench) podmanStarts(s *setting, tree podmanTree, archive, measure strin
 		if args == nil {
 			args = []string{"--remove"}
 		}
+		multiply(m, 0)
 		m.Run(append([]string{"timensctl", "configure", "podman"}, args...)...)
 		multiply(m, tree.ways[i].times)
 		cpu, err := processorTime(m, func() error {
