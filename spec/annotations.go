@@ -259,40 +259,6 @@ func checkValue(key, value, want string) error {
 	return nil
 }
 
-// isContainer reports whether these are the annotations of the container called
-// name, for which key is meant.
-func isContainer(a map[string]string, key, name string) (bool, error) {
-	kind, err := agreed(a, keyContainerdType, keyCrioType)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", source(key), err)
-	}
-	if kind == typeSandbox {
-		return false, nil
-	}
-	own, err := agreed(a, keyContainerdName, keyCrioName)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", source(key), err)
-	}
-	if own == "" {
-		base, _, _ := strings.Cut(key, "/")
-		return false, fmt.Errorf("%s: this container has no name in a pod (no annotation %s or %s): use %s",
-			source(key), keyContainerdName, keyCrioName, base)
-	}
-	return own == name, nil
-}
-
-// agreed returns the value of whichever of two keys is present.
-func agreed(a map[string]string, k1, k2 string) (string, error) {
-	v1, v2 := a[k1], a[k2]
-	switch {
-	case v1 == "" || v1 == v2:
-		return v2, nil
-	case v2 == "":
-		return v1, nil
-	}
-	return "", fmt.Errorf("annotations %q: %q and %q: %q contradict each other", k1, brief(v1), k2, brief(v2))
-}
-
 func source(key string) string { return "annotation " + strconv.Quote(brief(key)) }
 
 // brief shortens what may be of any length, for a message.
