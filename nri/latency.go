@@ -21,10 +21,17 @@ import (
 // slice is longer than an answer takes.
 const slice = 3 * time.Millisecond
 
+// nice is taken where it may be: who has it is given the processor first.
+const nice = -10
+
 // keepProcessor has the scheduler let this program, and the threads that it starts later,
-// run for a whole slice once it is its turn. It takes no privilege, and comes at a price:
-// a longer slice has a later turn (EEVDF; sched_attr.sched_runtime is the slice of normal
-// tasks since Linux 6.12, kernel/sched/syscalls.c). Before that it changes nothing.
+// run for a whole slice once it is its turn, and has that turn come soon.
+//
+// The slice takes no privilege, and comes at a price: a longer one has a later turn (EEVDF;
+// sched_attr.sched_runtime is the slice of normal tasks since Linux 6.12,
+// kernel/sched/syscalls.c). Before that it changes nothing. The priority takes CAP_SYS_NICE,
+// which an engine has that starts its plugins itself, and counts among the tasks of one
+// cgroup. The pod of a DaemonSet has a cgroup and goes without: its share is what it requests.
 func keepProcessor() error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -35,22 +42,30 @@ func keepProcessor() error {
 		if err != nil {
 			continue
 		}
-		a, err := unix.SchedGetAttr(tid, 0)
-		if errors.Is(err, unix.ESRCH) {
-			continue
-		}
-		if err != nil {
-			return os.NewSyscallError("sched_getattr", err)
-		}
-		if a.Policy != unix.SCHED_NORMAL {
-			continue // whoever has chosen another one knows why
-		}
-		a.Runtime = uint64(slice)
-		if err := unix.SchedSetAttr(tid, a, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return os.NewSyscallError("sched_setattr", err)
+		if err := keepFor(tid); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
 		}
 	}
 	return nil
+}
+
+func keepFor(tid int) error {
+	a, err := unix.SchedGetAttr(tid, 0)
+	if err != nil {
+		return os.NewSyscallError("sched_getattr", err)
+	}
+	if a.Policy != unix.SCHED_NORMAL {
+		return nil // whoever has chosen another one knows why
+	}
+	a.Runtime = uint64(slice)
+	own := a.Nice
+	a.Nice = min(own, nice)
+	err = unix.SchedSetAttr(tid, a, 0)
+	if errors.Is(err, unix.EPERM) {
+		a.Nice = own
+		err = unix.SchedSetAttr(tid, a, 0)
+	}
+	return os.NewSyscallError("sched_setattr", err)
 }
 
 // lateWriter writes what it is given a little later, in the same order. Who reads the

@@ -50,4 +50,11 @@ func TestKeepProcessor(t *testing.T) {
 	if a.Policy != unix.SCHED_NORMAL || a.Runtime != uint64(slice) && a.Runtime != 0 { // before 6.12
 		t.Errorf("policy %d, slice %d ns", a.Policy, a.Runtime)
 	}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &caps[0]); err != nil {
+		t.Fatal(err)
+	}
+	if may := caps[0].Effective&(1<<unix.CAP_SYS_NICE) != 0; may && a.Nice > nice {
+		t.Errorf("nice %d", a.Nice)
+	}
 }
