@@ -72,7 +72,7 @@ func freezerPath(text string) (v1 bool, path string) {
 func cgroupDir(mountinfo string, v1 bool, path string) (dir string) {
 	for line := range strings.Lines(mountinfo) {
 		before, after, _ := strings.Cut(line, " - ")
-		f, g := strings.Fields(before), strings.Fields(after)
+		f, g := strings.Split(before, " "), strings.Split(strings.TrimSuffix(after, "\n"), " ")
 		if len(f) < 5 || len(g) < 3 {
 			continue
 		}

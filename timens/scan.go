@@ -181,11 +181,12 @@ func unescapeMount(path string) string {
 }
 
 // parsePinned picks the lines of proc_pid_mountinfo(5) whose root is a time
-// namespace, "time:[4026532177]".
+// namespace, "time:[4026532177]". Fields are apart by one space each: of other white
+// space, the kernel leaves some in paths as it is.
 func parsePinned(text string) []Pinned {
 	var list []Pinned
 	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
+		f := strings.Split(line, " ")
 		if len(f) < 5 {
 			continue
 		}

@@ -115,23 +115,3 @@ func TestSettingText(t *testing.T) {
 		t.Errorf("got %v, %v", out, err)
 	}
 }
-
-// FuzzParseSetting checks that what is accepted prints in a form that reads back
-// as the same value, and that nothing else happens to the rest.
-func FuzzParseSetting(f *testing.F) {
-	for _, s := range []string{"+36h", "-1d2h3.5s", "=0", "=49d17h2m47.295s", "90061.000000042", "1.5d", "0.5ns", "-9223372036854775808", "1h2h", "=-5", "１d"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, in string) {
-		s, err := ParseSetting(in)
-		if err != nil {
-			if !s.IsZero() {
-				t.Errorf("%q: %v, and a value %v", in, err, s)
-			}
-			return
-		}
-		if again, err := ParseSetting(s.String()); again != s || err != nil {
-			t.Errorf("%q is %#v and prints as %q, which reads as %#v, %v", in, s, s, again, err)
-		}
-	})
-}

@@ -132,17 +132,3 @@ func TestParseSnapshotRefuses(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParseSnapshot(f *testing.F) {
-	f.Add(text)
-	f.Add(text + ":interval=10.000000001")
-	f.Fuzz(func(t *testing.T, in string) {
-		s, err := ParseSnapshot(in)
-		if err != nil {
-			return
-		}
-		if again, err := ParseSnapshot(s.String()); err != nil || again != s {
-			t.Errorf("%q became %q: %v", in, s.String(), err)
-		}
-	})
-}
