@@ -60,16 +60,6 @@ func TestDecodeImage(t *testing.T) {
 	}
 }
 
-func FuzzDecodeImage(f *testing.F) {
-	f.Add(timespec(timespec(nil, 1, 24666, 657138823), 2, 300, 1))
-	f.Fuzz(func(t *testing.T, message []byte) {
-		c, err := decodeImage(image(message))
-		if err == nil && (c.Monotonic < 0 || c.Boottime < 0) {
-			t.Errorf("%x: %+v", message, c)
-		}
-	})
-}
-
 func TestReadImages(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := ReadImages(dir); !errors.Is(err, ErrNoImage) {
