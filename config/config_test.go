@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -227,23 +226,4 @@ func TestRuleMatch(t *testing.T) {
 			t.Errorf("%+v matches %q=%q: %v, want %v", tt.rule, tt.key, tt.value, got, tt.want)
 		}
 	}
-}
-
-// FuzzConfig: no input makes the decoder panic, and what it accepts is complete.
-func FuzzConfig(f *testing.F) {
-	f.Add(DefaultTOML())
-	f.Add([]byte("runtimes = [\"/bin/runc\"]\n[defaults]\nboottime = \"=0\"\n[[policy.deny]]\nannotation = \"a\"\n"))
-	f.Add([]byte("policy.min-offset = -1.5\npolicy.allow = [{annotation = \"[a-z]\", value = \"\\\\\"}]\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c := Default()
-		if err := c.decode("fuzz.toml", data); err != nil {
-			if !strings.Contains(err.Error(), `"fuzz.toml"`) || bytes.ContainsRune([]byte(err.Error()), '\n') {
-				t.Errorf("error without the file, or of more than one line: %q", err)
-			}
-			return
-		}
-		if len(c.Runtimes) == 0 || c.LogLevel == "" || c.Policy.OnDenied == "" || c.Policy.OnUnsupported == "" {
-			t.Errorf("incomplete: %+v", c)
-		}
-	})
 }

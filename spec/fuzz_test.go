@@ -13,42 +13,6 @@ import (
 	"oci-timens/timens"
 )
 
-// A request is what its annotations say, whoever wins; an error names one.
-func FuzzAnnotations(f *testing.F) {
-	f.Add(KeyMonotonic, "+1h", KeyBoottime+"/container.web", "=0", "web")
-	f.Add(KeyCrun, "monotonic 1 0\n7 -1 5", KeyBoottime, "-1d2h3.5s", "")
-	f.Add("io.timens.resume", "", keyCrioType, "sandbox", "web")
-	f.Fuzz(func(t *testing.T, k1, v1, k2, v2, name string) {
-		a := map[string]string{k1: v1, k2: v2, keyContainerdName: name}
-		r, err := ParseAnnotations(a)
-		again, err2 := ParseAnnotations(a)
-		if !reflect.DeepEqual(r, again) || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
-			t.Fatalf("two answers: %v, %v and %v, %v", r, err, again, err2)
-		}
-		if err != nil {
-			if !strings.HasPrefix(err.Error(), `annotation "`) || len(err.Error()) > 2<<10+maxValue*4 {
-				t.Errorf("%.9999s", err)
-			}
-			return
-		}
-		for _, c := range timens.AllClocks() {
-			asked := r.Get(c)
-			if asked.Setting.IsZero() {
-				continue
-			}
-			if asked.Value != v1 && asked.Value != v2 {
-				t.Errorf("%s: value %q is not from %v", asked.Source, asked.Value, a)
-			}
-			if asked.Source == source(KeyCrun) {
-				continue
-			}
-			if s, err := timens.ParseSetting(asked.Value); err != nil || s != asked.Setting {
-				t.Errorf("%s %q was read as %v, %v", asked.Source, asked.Value, asked.Setting, err)
-			}
-		}
-	})
-}
-
 // What is not edited survives byte for byte, what is edited decodes to what was
 // set, and an edit that was made is not made again.
 func FuzzDocument(f *testing.F) {
