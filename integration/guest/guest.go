@@ -22,7 +22,7 @@ import (
 const (
 	// bootLimit is for a processor that is emulated, on a machine that is busy.
 	bootLimit = 2 * time.Minute
-	// Limit is how long one command may take.
+	// Limit is how long one command may take, unless the guest is [Guest.Patient].
 	Limit = 3 * time.Minute
 )
 
@@ -31,6 +31,8 @@ type Config struct {
 	Arch    string   // "amd64" or "arm64", this machine's by default
 	Kernel  Kernel   // that of Tree by default
 	Tree    string   // the root of an unpacked distribution; by default there are no files
+	Files   string   // a folder which a guest with a tree has as /files, and cannot write to
+	Cgroups int      // which version of cgroups, 2 by default
 	Modules []string // of the kernel, to be loaded as well, where they are not built in
 	Memory  int      // in MiB
 }
@@ -43,6 +45,7 @@ type Guest struct {
 	ended   chan struct{} // closed when QEMU has ended
 	conn    net.Conn
 	client  *agent.Client
+	limit   time.Duration // for one command
 	Kernel  Kernel
 	Started time.Time // before QEMU was
 }
@@ -56,7 +59,7 @@ func New(t testing.TB, c Config) *Guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Guest{t: t, dir: dir, Kernel: c.Kernel, ended: make(chan struct{})}
+	g := &Guest{t: t, dir: dir, Kernel: c.Kernel, ended: make(chan struct{}), limit: Limit}
 	t.Cleanup(g.end)
 	if err := g.start(c); err != nil {
 		t.Fatalf("starting a guest with %s on %q: %v\n%s", c.Kernel.Image, c.Tree, err, g.console())
@@ -69,6 +72,13 @@ func (g *Guest) In(t testing.TB) *Guest {
 	part := *g
 	part.t = t
 	return &part
+}
+
+// Patient is the same guest with another limit for one command.
+func (g *Guest) Patient(limit time.Duration) *Guest {
+	patient := *g
+	patient.limit = limit
+	return &patient
 }
 
 func (g *Guest) start(c Config) error {
@@ -192,7 +202,7 @@ func (g *Guest) TryWith(stdin []byte, args ...string) (o machine.Output, err err
 }
 
 func (g *Guest) try(c agent.Command) (o machine.Output, err error) {
-	r, err := g.do(c, Limit)
+	r, err := g.do(c, g.limit)
 	switch {
 	case err != nil:
 	case r.Error != "":

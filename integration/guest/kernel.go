@@ -27,8 +27,16 @@ func KernelOf(t testing.TB, tree string) Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(images) != 1 {
-		testenv.Lacks(t, "the kernel of "+filepath.Base(tree), fmt.Sprintf("%d files /boot/vmlinuz-*", len(images)))
+	// Since Linux 7, Debian's are beside their modules.
+	beside, err := filepath.Glob(filepath.Join(tree, "lib/modules/*/vmlinuz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(images)+len(beside) != 1 {
+		testenv.Lacks(t, "the kernel of "+filepath.Base(tree), fmt.Sprintf("%d kernels", len(images)+len(beside)))
+	}
+	if len(beside) == 1 {
+		return Kernel{beside[0], filepath.Dir(beside[0])}
 	}
 	_, version, _ := strings.Cut(filepath.Base(images[0]), "-")
 	return Kernel{images[0], filepath.Join(tree, "lib/modules", version)}

@@ -42,13 +42,16 @@ func (c *Config) defaults(t testing.TB) {
 	if c.Kernel == (Kernel{}) {
 		c.Kernel = KernelOf(t, c.Tree)
 	}
+	if c.Cgroups == 0 {
+		c.Cgroups = 2
+	}
 	if c.Memory == 0 {
 		c.Memory = 1024
 	}
 }
 
 // qemu is the command line. Besides the console, which goes to a file, the guest has a
-// channel for the agent, and a disk with the tree, which it cannot write to.
+// channel for the agent, and disks with the tree and the files, which it cannot write to.
 func (c Config) qemu(dir, initrd string) ([]string, error) {
 	h := hardwares[c.Arch]
 	accel, cpu := c.accelerator(h)
@@ -61,20 +64,26 @@ func (c Config) qemu(dir, initrd string) ([]string, error) {
 		"-nodefaults", "-display", "none", "-no-reboot",
 		"-kernel", c.Kernel.Image, "-initrd", initrd,
 		// On a busy machine the kernel would doubt the emulated clock and interrupts, which come late.
-		"-append", "console="+h.console+" panic=-1 loglevel=4 mitigations=off random.trust_cpu=on tsc=reliable no_timer_check"+parameters,
+		"-append", "console="+h.console+" panic=-1 loglevel=4 mitigations=off random.trust_cpu=on tsc=reliable no_timer_check"+
+			// What the kernel does not know is a variable of its first process.
+			" CGROUPS="+strconv.Itoa(c.Cgroups)+parameters,
 		"-chardev", "file,id=console,path="+filepath.Join(dir, "console"), "-serial", "chardev:console",
 		"-device", "virtio-serial-pci",
 		"-chardev", "socket,id=agent,server=on,wait=off,path="+filepath.Join(dir, "agent"),
 		"-device", "virtserialport,chardev=agent")
-	if c.Tree == "" {
-		return argv, nil
+	for i, folder := range []string{c.Tree, c.Files} {
+		if folder == "" {
+			continue
+		}
+		disk, err := diskOf(folder)
+		if err != nil {
+			return nil, err
+		}
+		id := "disk" + strconv.Itoa(i)
+		argv = append(argv, "-drive", "id="+id+",if=none,format=raw,readonly=on,file="+disk,
+			"-device", "virtio-blk-pci,drive="+id)
 	}
-	disk, err := diskOf(c.Tree)
-	if err != nil {
-		return nil, err
-	}
-	return append(argv, "-drive", "id=tree,if=none,format=raw,readonly=on,file="+disk,
-		"-device", "virtio-blk-pci,drive=tree"), nil
+	return argv, nil
 }
 
 // accelerator is KVM where that runs a kernel as it comes: within some clouds' virtual

@@ -71,7 +71,6 @@ func mounts() error {
 	}{
 		{"/proc", "proc", "", safe | unix.MS_NOEXEC},
 		{"/sys", "sysfs", "", safe | unix.MS_NOEXEC},
-		{"/sys/fs/cgroup", "cgroup2", "", safe | unix.MS_NOEXEC},
 		{"/dev/pts", "devpts", "newinstance,ptmxmode=0666,mode=620,gid=5", unix.MS_NOSUID | unix.MS_NOEXEC},
 		{"/dev/shm", "tmpfs", "mode=1777", safe},
 		{"/dev/mqueue", "mqueue", "", safe | unix.MS_NOEXEC},
@@ -85,6 +84,12 @@ func mounts() error {
 		if err := unix.Mount(m.fs, m.path, m.fs, m.flags, m.options); err != nil {
 			return fmt.Errorf("mounting %s: %w", m.path, err)
 		}
+	}
+	if err := mountCgroups(); err != nil {
+		return err
+	}
+	if err := mountFiles(); err != nil {
+		return err
 	}
 	for from, to := range map[string]string{
 		"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0",
