@@ -159,6 +159,7 @@ func TestHookKilled(t *testing.T) {
 					t.Parallel()
 					t.Cleanup(func() { record(t, "hook killed half way: fails closed", s) })
 					require(t, r.key, r.problem())
+					s.needsClocks(t)
 					c := newContainer(t, s, "hold")
 					c.killHookAt(step)
 					// Only an init with one thread enters by itself.
@@ -194,6 +195,7 @@ func TestPoststartRoots(t *testing.T) {
 				t.Parallel()
 				s := stack{"hook", lowLevels()[1]}
 				require(t, s.runtime.key, s.runtime.problem())
+				s.needsClocks(t)
 				c := newContainer(t, s, "hold")
 				ask(c, askMonotonic, askBoottime)
 				c.roots = roots
@@ -214,6 +216,7 @@ func TestPoststartRoots(t *testing.T) {
 func TestPoststartHidden(t *testing.T) {
 	s := stack{"hook", lowLevels()[1]}
 	require(t, s.runtime.key, s.runtime.problem())
+	s.needsClocks(t)
 	c := newContainer(t, s, "hold")
 	c.uid = plainUser
 	mapUsers(c.spec, plainUser, 1)

@@ -102,6 +102,7 @@ func TestNoHandles(t *testing.T) {
 	for _, s := range stacks() {
 		t.Run(s.String(), func(t *testing.T) {
 			require(t, s.runtime.key, s.runtime.problem())
+			s.needsClocks(t)
 			c := newContainer(t, s)
 			ask(c, askMonotonic, askBoottime)
 			c.run()

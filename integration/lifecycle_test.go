@@ -21,7 +21,7 @@ func (c *container) stop() {
 
 // execJoins tells whether the runtime's exec can enter a time namespace that it
 // did not make itself: runc 1.1 knows none.
-func (s stack) execJoins() bool { return s.runtime.key != "runc-1.1.5" }
+func (s stack) execJoins() bool { return !s.runtime.knowsNone() }
 
 // checkExec compares the clocks of one more process in the container.
 func (c *container) checkExec(w want) {

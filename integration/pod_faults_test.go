@@ -119,6 +119,7 @@ func TestPodKilled(t *testing.T) {
 					t.Parallel()
 					require(t, r.key, r.problem())
 					s := stack{"hook", r}
+					s.needsClocks(t)
 					sandbox := sandboxFor(t, s)
 					killed := sandbox.newMember("killed")
 					killed.hook = filepath.Join(base, "bin/timens-hook-kill")

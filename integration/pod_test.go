@@ -24,6 +24,7 @@ func eachPod(t *testing.T, f func(t *testing.T, s stack)) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			require(t, s.runtime.key, s.runtime.problem())
+			s.needsClocks(t)
 			f(t, s)
 		})
 	}
@@ -179,6 +180,7 @@ func TestPodPrecreate(t *testing.T) {
 		t.Run(r.key, func(t *testing.T) {
 			t.Parallel()
 			require(t, r.key, r.problem())
+			stack{"hook", r}.needsClocks(t)
 			sandbox := newSandbox(t, stack{"none", r}, "precreate-"+r.key)
 			sandbox.start()
 			var pods want

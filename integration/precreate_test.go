@@ -74,6 +74,7 @@ func TestPrecreate(t *testing.T) {
 			t.Run(r.key+" "+name, func(t *testing.T) {
 				t.Parallel()
 				require(t, r.key, r.problem())
+				stack{"hook", r}.needsClocks(t)
 				require(t, modern.key, modern.problem())
 				for _, w := range []struct {
 					monotonic, boottime string

@@ -24,6 +24,7 @@ func TestPreflight(t *testing.T) {
 			t.Parallel()
 			require(t, "timens", missing("/proc/self/ns/time"))
 			require(t, s.runtime.key, s.runtime.problem())
+			s.needsClocks(t)
 			c := newContainer(t, s, "hold")
 			ask(c, askMonotonic, askBoottime)
 			if _, err := c.findInit(); !errors.Is(err, preflight.ErrNotRunning) {
@@ -75,6 +76,7 @@ func TestPreflightCgroup(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, shared %v", r.key, shared), func(t *testing.T) {
 				t.Parallel()
 				require(t, r.key, r.problem())
+				stack{"hook", r}.needsClocks(t)
 				c := newContainer(t, stack{"hook", r}, "hold")
 				dropNamespace(c.spec, specs.PIDNamespace)
 				if shared {
@@ -100,6 +102,7 @@ func TestPreflightCgroup(t *testing.T) {
 func TestCheckCheckpoint(t *testing.T) {
 	r := lowLevels()[2] // runc 1.1.5, whose exec does not join
 	require(t, r.key, r.problem())
+	stack{"hook", r}.needsClocks(t)
 	c := newContainer(t, stack{"hook", r}, "hold")
 	c.roots = []string{"--root", "/run/runc"} // private to the tests
 	ask(c, askMonotonic, askBoottime)

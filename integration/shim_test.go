@@ -25,6 +25,7 @@ func eachShim(t *testing.T, f func(t *testing.T, s stack)) {
 		t.Run(s.runtime.key, func(t *testing.T) {
 			t.Parallel()
 			require(t, s.runtime.key, s.runtime.problem())
+			s.needsClocks(t)
 			f(t, s)
 		})
 	}

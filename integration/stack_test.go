@@ -2,8 +2,10 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,14 +18,31 @@ type lowLevel struct {
 	version string // what the first line of --version must begin with
 }
 
-// lowLevels are the runtimes that every test runs with.
-func lowLevels() []lowLevel {
+// runtimesEnv lists other runtimes for a machine that has others, in the same order of
+// kinds: "runc-1.5.2=PATH crun-1.21=PATH".
+const runtimesEnv = "TIMENS_TEST_RUNTIMES"
+
+// lowLevels are the runtimes that every test runs with: libcontainer, a runc that sets
+// offsets by itself, one that does not, and crun.
+func lowLevels() (all []lowLevel) {
+	for field := range strings.FieldsSeq(os.Getenv(runtimesEnv)) {
+		key, path, _ := strings.Cut(field, "=")
+		name, version, _ := strings.Cut(key, "-")
+		all = append(all, lowLevel{key, path, name + " version " + version})
+	}
+	if len(all) > 0 {
+		return append([]lowLevel{embedded()}, all...)
+	}
 	return []lowLevel{
-		{"libcontainer", filepath.Join(base, "bin/embedded"), "runc version 1.5.2"},
+		embedded(),
 		{"runc-1.5.2", toolPath("runc-1.5.2"), "runc version 1.5.2"},
 		{"runc-1.1.5", "/usr/sbin/runc", "runc version 1.1.5"},
 		{"crun-1.8.1", "/usr/bin/crun", "crun version 1.8.1"},
 	}
+}
+
+func embedded() lowLevel {
+	return lowLevel{"libcontainer", filepath.Join(base, "bin/embedded"), "runc version 1.5.2"}
 }
 
 // toolPath is where make puts what it builds for the tests.
@@ -57,6 +76,9 @@ func (r lowLevel) problem() string {
 
 func (r lowLevel) isCrun() bool { return strings.HasPrefix(r.key, "crun") }
 
+// knowsNone tells whether the runtime knows no time namespaces at all.
+func (r lowLevel) knowsNone() bool { return strings.HasPrefix(r.key, "runc-1.1.") }
+
 // stack is one way to start a container: a mechanism and a low-level runtime.
 type stack struct {
 	mechanism string // "hook" or "shim"; "none" leaves config.json and the runtime alone
@@ -85,6 +107,10 @@ func eachStack(t *testing.T, feature string, f func(t *testing.T, s stack)) {
 			t.Cleanup(func() { record(t, feature, s) }) // the last to run
 			require(t, "timens", missing("/proc/self/ns/time"))
 			require(t, s.runtime.key, s.runtime.problem())
+			if s.refusedHere() && !slices.Contains(alwaysSame, feature) {
+				s.checkRefusedHere(t)
+				return
+			}
 			f(t, s)
 		})
 	}
