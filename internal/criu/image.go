@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -58,12 +57,7 @@ func ReadImages(dir string) (list []Image, err error) {
 }
 
 func readImage(path string) (timens.Clocks, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return timens.Clocks{}, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxImage+1))
+	text, err := readRegular(path, maxImage)
 	if err != nil {
 		return timens.Clocks{}, err
 	}
@@ -138,6 +132,7 @@ const (
 	wireFixed64 = 1
 	wireBytes   = 2
 	wireFixed32 = 5
+	maxField    = 1<<29 - 1
 )
 
 type value struct {
@@ -153,7 +148,7 @@ func field(message []byte, number, typ uint64) (found value, err error) {
 	seen := false
 	for len(message) > 0 {
 		tag, n := binary.Uvarint(message)
-		if n <= 0 {
+		if field := tag >> 3; n <= 0 || field == 0 || field > maxField {
 			return found, errMessage
 		}
 		v, rest, ok := consume(tag&7, message[n:])

@@ -2,6 +2,7 @@ package criu
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -53,6 +54,22 @@ func inheritable(fd int) (int, error) {
 	return fd, os.NewSyscallError("fcntl(F_DUPFD)", err)
 }
 
+// maxOptions is more than there are options.
+const maxOptions = 1 << 20
+
+func readOptions(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxOptions+1))
+	if err == nil && len(text) > maxOptions {
+		err = fmt.Errorf("%s: larger than %d bytes", path, maxOptions)
+	}
+	return text, err
+}
+
 // split takes the options for CRIU that the environment names already out of it.
 func split(env []string) (options []byte, rest []string, err error) {
 	for _, v := range env {
@@ -61,7 +78,7 @@ func split(env []string) (options []byte, rest []string, err error) {
 			rest = append(rest, v)
 			continue
 		}
-		options, err = os.ReadFile(path)
+		options, err = readOptions(path)
 		if os.IsNotExist(err) { // CRIU goes on without
 			options, err = nil, nil
 		}

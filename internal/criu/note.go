@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -82,12 +81,7 @@ func (n Note) Write(bundle string) error {
 // fs.ErrNotExist.
 func ReadNote(bundle string) (n Note, err error) {
 	path := filepath.Join(bundle, NoteName)
-	f, err := os.Open(path)
-	if err != nil {
-		return n, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSidecar))
+	data, err := readRegular(path, maxSidecar)
 	if err != nil {
 		return n, err
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"oci-timens/timens"
 )
 
@@ -87,15 +89,7 @@ func Remove(dir string) error {
 // matches fs.ErrNotExist.
 func ReadSidecar(dir string) (Sidecar, error) {
 	path := filepath.Join(dir, SidecarName)
-	f, err := os.Open(path)
-	if err != nil {
-		return Sidecar{}, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return Sidecar{}, errors.Join(err, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")})
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSidecar+1))
+	data, err := readRegular(path, maxSidecar)
 	if err != nil {
 		return Sidecar{}, err
 	}
@@ -104,6 +98,21 @@ func ReadSidecar(dir string) (Sidecar, error) {
 		return Sidecar{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
+}
+
+// readRegular reads the beginning of a file, and one byte more than most where it is longer.
+// Images come from elsewhere: what may be in the file's place must not be waited for, as
+// for who writes to a FIFO, nor lead elsewhere.
+func readRegular(path string, most int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")})
+	}
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
 func parseSidecar(data []byte) (s Sidecar, err error) {
