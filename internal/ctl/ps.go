@@ -131,7 +131,7 @@ func arrange(tasks []timens.Task, pinned []timens.Pinned, hidden int, c containe
 		members[now] = append(members[now], t)
 	}
 	for _, p := range pinned {
-		get(p.Inode).Paths = append(get(p.Inode).Paths, p.Path)
+		get(p.Inode).Paths = append(get(p.Inode).Paths, printable(p.Path))
 	}
 	m := &machine{Hidden: hidden}
 	for ino, n := range all {
