@@ -46,6 +46,7 @@ func poststart(a *asked) error {
 	if err != nil || runtime == nil {
 		return err
 	}
+	keepFiles()
 	version, err := lowlevel.Identify(runtime.Exe())
 	if err != nil || version.Name != "runc" {
 		return err

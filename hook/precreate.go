@@ -74,6 +74,7 @@ func (a anyRuntime) Runtime() (plan.Runtime, error) {
 		if err != nil {
 			continue // not installed
 		}
+		keepFiles()
 		r, err := lowlevel.Identify(path)
 		if err != nil {
 			return plan.Runtime{}, err
