@@ -131,7 +131,7 @@ func explainUnshare(err error) error {
 
 // writeOffsets writes both lines with one write(2), as the kernel wants them.
 func writeOffsets(dir int, name string, o Offsets) error {
-	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	fd, err := openIn(dir, name, unix.O_WRONLY)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: name, Err: err}
 	}

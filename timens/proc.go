@@ -37,9 +37,25 @@ var proc = sync.OnceValues(func() (int, error) {
 	return fd, nil
 })
 
+var errMountedOver = errors.New("something else is mounted there, which does not tell of the process: unmount it")
+
+// openIn opens a file of /proc that tells of a process; name is relative to dir. What is
+// mounted over it, or on the way to it, is an error: offsets written there, and read back,
+// would not be the kernel's. openat2(2) came with Linux 5.6, as time namespaces did.
+func openIn(dir int, name string, flags int) (int, error) {
+	fd, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_NO_XDEV})
+	switch err {
+	case unix.EXDEV:
+		return -1, errMountedOver
+	case unix.ENOSYS, unix.EPERM: // a seccomp filter that does not know it
+		return unix.Openat(dir, name, flags|unix.O_CLOEXEC, 0)
+	}
+	return fd, err
+}
+
 // readAt reads a file of /proc whole; name is relative to dir.
 func readAt(dir int, name string) ([]byte, error) {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := openIn(dir, name, unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
