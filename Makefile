@@ -35,6 +35,8 @@ GUEST13_PACKAGES = $(KERNEL) podman crun libcriu2 runc criu iptables ca-certific
 CHECKERS   := .tools/checkers-1
 CHECKERS_PACKAGES := man-db mandoc bash-completion zsh fish rpm qemu-user-static
 KUBERNETES := .tools/kubernetes-$(shell sed -n 's|^.*k8s.io/kubernetes v\([^ ]*\).*|\1|p' integration/k8s/tools/go.mod)
+# A wrapper of runtimes by others, to be measured beside the shim.
+NVIDIA     := .tools/nvidia-container-runtime-1.20.1
 ENGINES := podman docker containerd
 
 # Where "make install" puts things, and DESTDIR in front of that.
@@ -177,8 +179,10 @@ engine-deps:
 bench: bench-starts bench-engines ## what hook, shim and engines that are set up cost, as root, in about 20 minutes: RUNS=200
 
 .PHONY: bench-starts
-bench-starts: build $(RUNC) ## what hook and shim cost, as root: RUNS=200
-	cd integration && $(GO) run ./bench -runs $(RUNS) -bin $(CURDIR)/bin -runc $(CURDIR)/$(RUNC)
+bench-starts: build engine-deps $(RUNC) $(DEBIAN13) $(NVIDIA) ## what hook and shim cost, beside others, as root: RUNS=200 PART=jobs
+	sh integration/deps libfaketime
+	cd integration && $(GO) run ./bench -runs $(RUNS) -only "$(PART)" -bin $(CURDIR)/bin -runc $(CURDIR)/$(RUNC) \
+		-tree $(CURDIR)/$(DEBIAN13) -peer $(CURDIR)/$(NVIDIA)
 
 .PHONY: bench-engines
 bench-engines: build $(RUNC) engine-deps $(DEBIAN13) $(CONTAINERD) ## what podman and containerd cost that are set up, as root: RUNS=200
@@ -215,6 +219,11 @@ $(CONTAINERD):
 		github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v$(@:.tools/containerd-%=%) \
 		github.com/containerd/containerd/v2/cmd/ctr@v$(@:.tools/containerd-%=%)
 	mv $@.new $@
+
+$(NVIDIA):
+	GOBIN=$(CURDIR)/$@.new $(GO) install -trimpath -ldflags "-s -w" \
+		github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-container-runtime@v$(@:.tools/nvidia-container-runtime-%=%) 2>$@.log
+	mv $@.new/nvidia-container-runtime $@ && rmdir $@.new
 
 $(KUBERNETES):
 	cd integration/k8s/tools && for program in kubelet kube-apiserver kubectl; do CGO_ENABLED=0 $(GO) build -trimpath \

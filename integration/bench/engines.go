@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 )
 
 // engines are those of which is measured what it costs to have them set up.
@@ -75,41 +73,4 @@ func (s *setting) TempDir() string {
 		s.Fatal(err)
 	}
 	return inner
-}
-
-// interleaved times all ways in turn, in a new order each round.
-func (b *bench) interleaved(ways []*way, run func(int) (time.Duration, error)) error {
-	for round := range warmUp + b.runs {
-		for _, i := range rand.Perm(len(ways)) {
-			took, err := run(i)
-			if err != nil {
-				return fmt.Errorf("%s: %w", ways[i].name, err)
-			}
-			if round >= warmUp {
-				ways[i].took = append(ways[i].took, took)
-			}
-		}
-	}
-	return nil
-}
-
-func (b *bench) table(title string, ways []*way) {
-	fmt.Printf("| %s | median | ratio | more than | by | 95 %% sure | goal |\n|---|---|---|---|---|---|---|\n", title)
-	for _, w := range ways {
-		fmt.Printf("| %s | %.2f ms | %s | %s |\n", w.name, ms(median(w.took)), w.ratio(ways), w.compared(ways))
-	}
-	fmt.Println()
-}
-
-// ratio is the median of those to the baseline within each round.
-func (w *way) ratio(ways []*way) string {
-	base := slices.IndexFunc(ways, func(o *way) bool { return o.name == w.baseline })
-	if base < 0 {
-		return ""
-	}
-	var all []float64
-	for round, took := range w.took {
-		all = append(all, float64(took)/float64(ways[base].took[round]))
-	}
-	return fmt.Sprintf("%.3f", median(all))
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,6 +27,8 @@ const dirEnv = "TIMENS_BENCH_DIR"
 type bench struct {
 	dir       string // of bundles, and of the programs made for the benchmark
 	bin, runc string
+	tree      string // of a Debian 13, for its crun
+	peer      string // another wrapper, "" for none
 	runs      int
 }
 
@@ -33,10 +36,16 @@ func main() {
 	var b bench
 	flag.StringVar(&b.bin, "bin", "../bin", "where timens-hook and timens-runc are")
 	flag.StringVar(&b.runc, "runc", "../.tools/runc-1.5.2", "the low-level runtime")
+	flag.StringVar(&b.tree, "tree", "../.tools/debian13-1", "a Debian with crun")
+	flag.StringVar(&b.peer, "peer", "", "nvidia-container-runtime, if it is to be measured as well")
 	flag.IntVar(&b.runs, "runs", 200, "rounds")
+	only := flag.String("only", "", "measure one part: "+strings.Join(partNames(), ", "))
 	engine := flag.String("engine", "", "measure instead what it costs to have this engine set up: containerd or podman")
 	flag.Parse()
-	for _, path := range []*string{&b.bin, &b.runc} {
+	for _, path := range []*string{&b.bin, &b.runc, &b.tree, &b.peer} {
+		if *path == "" {
+			continue
+		}
 		abs, err := filepath.Abs(*path)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -47,7 +56,11 @@ func main() {
 	b.dir = os.Getenv(dirEnv)
 	run := b.outside
 	if b.dir != "" {
-		run = b.inside
+		run = func() error { return b.inside(*only) }
+	}
+	if *only != "" && !slices.Contains(partNames(), *only) {
+		fmt.Fprintf(os.Stderr, "bench: unknown part %q: want one of %s\n", *only, strings.Join(partNames(), ", "))
+		os.Exit(1)
 	}
 	if *engine != "" {
 		run = func() error { return b.engine(*engine) }
@@ -67,20 +80,7 @@ func (b *bench) outside() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	built := []string{b.runc}
-	for _, name := range []string{"timens-hook", "timens-runc", "timensctl"} {
-		built = append(built, filepath.Join(b.bin, name))
-	}
-	for _, name := range []string{"noop", "noopwrap", "measure", "probe"} {
-		path := filepath.Join(b.dir, "built", name)
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./cmd/"+name)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", name, err, out)
-		}
-		built = append(built, path)
-	}
-	if err := b.install(built); err != nil {
+	if err := b.build(); err != nil {
 		return err
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
@@ -90,31 +90,25 @@ func (b *bench) outside() (err error) {
 	return cmd.Run()
 }
 
-// install copies programs to where they are started from. Go's linker writes its
-// output through a mapping, which leaves single pages of it in the page cache; a
-// file that was installed, or read from the disk, is there in larger pieces, and
-// the start of a program takes some 0.3 ms less.
-func (b *bench) install(built []string) error {
-	if err := os.Mkdir(filepath.Join(b.dir, "bin"), 0o755); err != nil {
-		return err
-	}
-	for _, path := range built {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(b.own(filepath.Base(path)), text, 0o755); err != nil {
-			return err
-		}
-	}
-	return nil
+// parts are what can be measured, in the order in which it is printed.
+var parts = []struct {
+	name    string
+	measure func(*bench) error
+}{
+	{"starts", (*bench).starts}, {"crun", (*bench).crun}, {"jobs", (*bench).jobs}, {"parallel", (*bench).parallel},
+	{"memory", (*bench).memory}, {"sizes", (*bench).sizes}, {"clocks", (*bench).clocks}, {"faketime", (*bench).faketime},
 }
 
-// own is the path of a program that was installed for the benchmark.
-func (b *bench) own(name string) string { return filepath.Join(b.dir, "bin", name) }
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
 
-// inside measures everything. The shim's memory of runtimes in /run is not to stay.
-func (b *bench) inside() error {
+// inside measures everything, or one part. The shim's memory of runtimes in /run is not to
+// stay.
+func (b *bench) inside(only string) error {
 	b.bin, b.runc = filepath.Join(b.dir, "bin"), b.own(filepath.Base(b.runc))
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("hiding /run: %w", err)
@@ -125,9 +119,12 @@ func (b *bench) inside() error {
 		return err
 	}
 	fmt.Printf("%s; medians of %d interleaved runs each.\n\n", machine, b.runs)
-	for _, part := range []func() error{b.starts, b.memory, b.sizes, b.clocks} {
-		if err := part(); err != nil {
-			return err
+	for _, p := range parts {
+		if only != "" && only != p.name {
+			continue
+		}
+		if err := p.measure(b); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	return nil

@@ -121,7 +121,7 @@ func (b *bench) podmanStarts(s *setting, tree podmanTree, archive, measure strin
 			took, err = timed(m, "/usr/bin/podman", "run", "--rm", "--entrypoint=/bin/sh", podmanImage, "-c", ":")
 			return err
 		})
-		if round[i]++; round[i] > warmUp {
+		if round[i]++; round[i] > b.warmUp() {
 			used[i].took = append(used[i].took, cpu)
 		}
 		return took, err
