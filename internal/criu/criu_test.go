@@ -48,6 +48,7 @@ func TestDecodeImage(t *testing.T) {
 		string(image([]byte{0x0a, 5})):             "its message is damaged",
 		string(image([]byte{0x80})):                "its message is damaged",
 		string(image([]byte{0x0b, 0})):             "its message is damaged",
+		string(image([]byte{0x00, 0})):             "its message is damaged",
 		string(image([]byte{0x08, 0x80})):          "its message is damaged",
 		string(image(timespec(nil, 1, 1, 1e9))):    "a clock that reads 1 s and 1000000000 ns",
 		string(image(timespec(nil, 1, 1<<40, 1))):  "a clock that reads 1099511627776 s and 1 ns",
