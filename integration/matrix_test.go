@@ -13,7 +13,7 @@ import (
 var features = []string{
 	"nothing asked", "both clocks", "one clock", "positive", "negative", "sub-second", "reads (=0, =5m)",
 	"defaults of the configuration", "create, start, delete", "exec", "kill, pause, update, and exec after", "tty",
-	"timers fire on time", "user namespace", "no new PID namespace", "rootless", rootlessEngine, timeEntry, timePath,
+	"timers fire on time", kernelCases, "user namespace", "no new PID namespace", "rootless", rootlessEngine, timeEntry, timePath,
 	resume, "refuses bad requests", "hook killed half way: fails closed",
 }
 
@@ -21,6 +21,7 @@ const (
 	rootlessEngine = "rootless, in the user namespace of an engine"
 	timeEntry      = "`time` entry there already"
 	timePath       = "`time` entry with a path (refused)"
+	kernelCases    = "the cases of the kernel's selftests"
 )
 
 // matrix collects what was seen, feature by feature and stack by stack.
