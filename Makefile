@@ -3,6 +3,8 @@
 
 VERSION  ?= $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
+FUZZ     ?= .
+STARTS   ?= 10000
 RUNS     ?= 200
 ROUNDS   ?= 3
 CHURN    ?= 2000
@@ -197,13 +199,18 @@ lint: $(LINT) ## golangci-lint, which also holds the borders between packages
 	cd integration && ../$(LINT) run --allow-parallel-runners -c ../.golangci.yml ./...
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME=10s
-	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
-		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
-			echo "$$dir $$name"; \
-			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir; \
+fuzz: ## every fuzz target for FUZZTIME=10s, and how often each was run; FUZZ=REGEXP for some
+	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go | grep -E '$(FUZZ)'); do \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $(FUZZFLAGS) $$dir > $$log 2>&1 || { cat $$log; exit 1; }; \
+			echo "$$dir $$name: $$(sed -n 's/^fuzz: elapsed: \(.*\), execs: \([0-9]*\) .*/\2 times in \1/p' $$log | tail -n 1)"; \
 		done; \
 	done
+
+.PHONY: soak
+soak: build $(RUNC) ## STARTS=10000 containers with random clocks, as root, and whether anything is left; SOAKFLAGS=-seed=N
+	cd integration && $(GO) run ./soak -starts $(STARTS) -bin $(CURDIR)/bin -runc $(CURDIR)/$(RUNC) $(SOAKFLAGS)
 
 .PHONY: clean
 clean: ## remove what was built, and keep the tools
