@@ -20,6 +20,8 @@ type Document struct {
 	name string // for messages
 	orig []byte
 	data []byte // never changed in place
+
+	listings
 }
 
 // ParseDocument takes the text of a config.json: one JSON object in UTF-8
@@ -63,7 +65,7 @@ func (d *Document) list(kind string, path ...string) ([]item, error) {
 	if k := d.kind(at); k != kind {
 		return nil, d.typeError(path, k, kind)
 	}
-	list, _ := items(d.data, at.start)
+	list, _ := d.items(at.start)
 	return list, nil
 }
 
@@ -102,17 +104,26 @@ func (d *Document) Append(value any, path ...string) error {
 		return err
 	}
 	if at.depth < len(path) || d.kind(at) == aNull {
-		return d.Set([]any{value}, path...)
+		return d.setList(value, path)
 	}
 	if k := d.kind(at); k != anArray {
 		return d.typeError(path, k, anArray)
 	}
-	list, end := items(d.data, at.start)
+	list, end := d.items(at.start)
 	if len(list) == 0 {
-		return d.replace(at, at.style, []any{value})
+		return d.setList(value, path)
 	}
 	s := styleOf(d.data, at.start, list, end)
 	return d.splice(list[len(list)-1].end, s.sep, s, value)
+}
+
+// setList puts an array of one value at path.
+func (d *Document) setList(value any, path []string) error {
+	v, err := compact(value)
+	if err != nil {
+		return err
+	}
+	return d.Set(slices.Concat(raw("["), v, raw("]")), path...)
 }
 
 // place is the value on a path that is found deepest.
@@ -139,7 +150,7 @@ func (d *Document) find(path []string) (place, error) {
 		if k != anObject {
 			return at, d.typeError(path[:at.depth], k, anObject)
 		}
-		list, end := items(d.data, at.start)
+		list, end := d.items(at.start)
 		i, err := d.lookup(list, path[:at.depth+1])
 		if err != nil || i < 0 {
 			return at, err
@@ -188,11 +199,14 @@ func (d *Document) says(at place, value any) (bool, error) {
 // insert adds a member to the object, or null, at a place. keys are what is
 // missing of a path.
 func (d *Document) insert(at place, keys []string, value any) error {
+	var err error
 	for _, k := range slices.Backward(keys[1:]) {
-		value = map[string]any{k: value}
+		if value, err = within(k, value); err != nil {
+			return err
+		}
 	}
 	if d.kind(at) == anObject {
-		if list, end := items(d.data, at.start); len(list) > 0 {
+		if list, end := d.items(at.start); len(list) > 0 {
 			s := styleOf(d.data, at.start, list, end)
 			key, err := style{}.render(keys[0])
 			if err != nil {
@@ -201,7 +215,10 @@ func (d *Document) insert(at place, keys []string, value any) error {
 			return d.splice(list[len(list)-1].end, s.sep+string(key)+s.colon, s, value)
 		}
 	}
-	return d.replace(at, at.style, map[string]any{keys[0]: value})
+	if value, err = within(keys[0], value); err != nil {
+		return err
+	}
+	return d.replace(at, at.style, value)
 }
 
 // splice inserts lead and value at i.

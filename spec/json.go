@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -93,6 +94,9 @@ func kindOf(c byte) string {
 // decode stores a valid JSON value in v. A value of another type is an error in
 // JSON's words, where encoding/json speaks Go's. at names the value.
 func decode(data []byte, v any, at string) error {
+	if decodePlain(data, v) {
+		return nil
+	}
 	err := json.Unmarshal(data, v)
 	var typ *json.UnmarshalTypeError
 	if !errors.As(err, &typ) {
@@ -102,6 +106,33 @@ func decode(data []byte, v any, at string) error {
 		at = joinPath(at, typ.Field)
 	}
 	return fmt.Errorf("%s is a JSON %s, where %s is needed", at, brief(typ.Value), kindOfType(typ.Type))
+}
+
+// decodePlain decodes what is meant as it stands: a string without escapes, an integer
+// without exponent. That is nearly all that is read, and the first use of reflection in a
+// process costs more than to read it.
+func decodePlain(data []byte, v any) bool {
+	var err error
+	switch to := v.(type) {
+	case *string:
+		if data[0] != '"' || bytes.IndexByte(data, '\\') >= 0 {
+			return false
+		}
+		*to = string(data[1 : len(data)-1])
+	case *int:
+		var n int
+		if n, err = strconv.Atoi(string(data)); err == nil {
+			*to = n
+		}
+	case *int64:
+		var n int64
+		if n, err = strconv.ParseInt(string(data), 10, 64); err == nil {
+			*to = n
+		}
+	default:
+		return false
+	}
+	return err == nil
 }
 
 func kindOfType(t reflect.Type) string {

@@ -1,7 +1,9 @@
 package spec
 
 import (
-	"encoding/json"
+	"bytes"
+	"slices"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -19,28 +21,42 @@ import (
 // because those come from people who need not be trusted.
 const KeyApplied = "io.timens.applied"
 
-// mark is the value of KeyApplied.
-type mark struct {
-	TimeOffsets struct {
-		Monotonic specs.LinuxTimeOffset `json:"monotonic"`
-		Boottime  specs.LinuxTimeOffset `json:"boottime"`
-	} `json:"timeOffsets"`
-	NamespaceAdded bool            `json:"namespaceAdded,omitempty"`
-	Before         json.RawMessage `json:"before,omitempty"`
-}
-
 // setMark notes that o is about to be written.
 func (d *Document) setMark(o timens.Offsets, namespaceAdded bool) error {
-	m := mark{NamespaceAdded: namespaceAdded}
-	for c, to := range map[timens.Clock]*specs.LinuxTimeOffset{timens.Monotonic: &m.TimeOffsets.Monotonic, timens.Boottime: &m.TimeOffsets.Boottime} {
-		v := o.Get(c)
-		*to = specs.LinuxTimeOffset{Secs: v.Seconds(), Nanosecs: uint32(v.Nanoseconds())}
-	}
-	var err error
-	if m.Before, _, err = d.Get("linux", "timeOffsets"); err != nil {
+	before, present, err := d.Get("linux", "timeOffsets")
+	if err != nil {
 		return err
 	}
-	return d.Set(m, KeyApplied)
+	mark := append(raw(`{"timeOffsets":`), offsetsText(o, false)...)
+	if namespaceAdded {
+		mark = append(mark, `,"namespaceAdded":true`...)
+	}
+	if present {
+		text, err := compact(before)
+		if err != nil {
+			return err
+		}
+		mark = append(append(mark, `,"before":`...), text...)
+	}
+	return d.Set(append(mark, '}'), KeyApplied)
+}
+
+// offsetsText returns linux.timeOffsets, or what the mark has of it: numbers that are not 0.
+func offsetsText(o timens.Offsets, zeros bool) (text raw) {
+	for _, c := range timens.AllClocks() {
+		var numbers raw
+		for _, n := range []struct {
+			key   string
+			value int64
+		}{{"secs", o.Get(c).Seconds()}, {"nanosecs", o.Get(c).Nanoseconds()}} {
+			if n.value != 0 || zeros {
+				numbers = strconv.AppendInt(append(numbers, `,"`+n.key+`":`...), n.value, 10)
+			}
+		}
+		text = slices.Concat(text, raw(`,"`+c.String()+`":{`), bytes.TrimPrefix(numbers, raw(",")), raw("}"))
+	}
+	text[0] = '{' // for the comma
+	return append(text, '}')
 }
 
 // marked returns the offsets in the mark, and whether there is one.

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 )
@@ -25,12 +26,16 @@ func skipSpace(data []byte, i int) int {
 
 // skipString returns the position after the string that begins at i.
 func skipString(data []byte, i int) int {
-	for i++; data[i] != '"'; i++ {
-		if data[i] == '\\' {
-			i++
+	for {
+		i += 1 + bytes.IndexByte(data[i+1:], '"')
+		escapes := 0
+		for data[i-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return i + 1
 		}
 	}
-	return i + 1
 }
 
 // skipValue returns the position after the value that begins at i.

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -74,7 +75,7 @@ func (d *Document) namespaceEntry(typ string) (found int, path string, err error
 		return -1, "", err
 	}
 	for i, it := range list {
-		t, p, err := d.namespace(it, []string{"linux", fmt.Sprintf("namespaces[%d]", i)})
+		t, p, err := d.namespace(it, []string{"linux", "namespaces[" + strconv.Itoa(i) + "]"})
 		if err != nil {
 			return -1, "", err
 		}
@@ -94,7 +95,7 @@ func (d *Document) namespace(it item, at []string) (typ, path string, err error)
 	if k := kindOf(d.data[it.start]); k != anObject {
 		return "", "", d.typeError(at, k, anObject)
 	}
-	members, _ := items(d.data, it.start)
+	members, _ := d.items(it.start)
 	if typ, err = d.text(members, append(at, "type")); err != nil {
 		return "", "", err
 	}

@@ -46,7 +46,7 @@ const stateName = "container state"
 
 // state takes the document for a container's state.
 func (d *Document) state() (*specs.State, error) {
-	members, _ := items(d.data, skipSpace(d.data, 0))
+	members, _ := d.items(skipSpace(d.data, 0))
 	var s specs.State
 	var status string
 	for _, f := range []struct {

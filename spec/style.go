@@ -3,6 +3,8 @@ package spec
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,20 +44,66 @@ func styleOf(data []byte, open int, list []item, end int) style {
 	return s
 }
 
-// render writes value as it stands at the level of s.
-func (s style) render(value any) ([]byte, error) {
+// raw is JSON without layout that was put together here.
+type raw []byte
+
+// compact returns the JSON text of a value. What hook and shim write is told apart first:
+// encoding/json would take longer over it than over all of a config.json.
+func compact(value any) (raw, error) {
+	switch v := value.(type) {
+	case raw:
+		return v, nil
+	case int64:
+		return strconv.AppendInt(nil, v, 10), nil
+	case string:
+		if isPlain(v) {
+			return raw(`"` + v + `"`), nil
+		}
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if s.lines {
-		e.SetIndent(s.indent, s.unit)
-	}
 	if err := e.Encode(value); err != nil {
 		return nil, err
 	}
-	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-	if strings.Contains(s.sep, "\r\n") { // strings hold no raw newline, so all are layout
-		text = bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// isPlain reports whether JSON has a string as it is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
 	}
-	return text, nil
+	return true
+}
+
+// within returns {key: value}.
+func within(key string, value any) (raw, error) {
+	k, err := compact(key)
+	if err != nil {
+		return nil, err
+	}
+	v, err := compact(value)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(raw("{"), k, raw(":"), v, raw("}")), nil
+}
+
+// render writes value as it stands at the level of s.
+func (s style) render(value any) ([]byte, error) {
+	text, err := compact(value)
+	if err != nil || !s.lines {
+		return text, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, text, s.indent, s.unit); err != nil {
+		return nil, err
+	}
+	if strings.Contains(s.sep, "\r\n") { // strings hold no raw newline, so all are layout
+		return bytes.ReplaceAll(b.Bytes(), []byte("\n"), []byte("\r\n")), nil
+	}
+	return b.Bytes(), nil
 }

@@ -147,6 +147,12 @@ func (d *Document) setTime(o timens.Offsets) error {
 			return err
 		}
 	}
+	if _, present, err := d.Get("linux", "timeOffsets"); err != nil || !present {
+		if err == nil {
+			err = d.Set(offsetsText(o, true), "linux", "timeOffsets")
+		}
+		return err
+	}
 	for _, c := range timens.AllClocks() {
 		v := o.Get(c)
 		// Both numbers are written even when they are 0, and each by itself, so
