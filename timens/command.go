@@ -114,6 +114,9 @@ func atExec(cmd *exec.Cmd, f func(*tracee) error) error {
 	}
 	cmd.SysProcAttr.Ptrace = true // PTRACE_TRACEME in the child, before its exec
 	if err := cmd.Start(); err != nil {
+		if off := ptraceOff(); off != nil && errors.Is(err, syscall.EPERM) {
+			return off
+		}
 		return err
 	}
 	t := &tracee{pid: cmd.Process.Pid}

@@ -42,8 +42,8 @@ func Probe() Support {
 	if s.ExecSwitch = s.TimeNamespaces; s.ExecSwitch == nil {
 		s.ExecSwitch = tryExecSwitch()
 	}
-	if s.ExecSwitch != nil && !errors.Is(s.ExecSwitch, ErrNotSupported) {
-		s.ExecSwitch = HaveExecSwitch() // without privilege, the version may tell
+	if s.ExecSwitch != nil && (s.Ptrace != nil || !errors.Is(s.ExecSwitch, ErrNotSupported)) {
+		s.ExecSwitch = HaveExecSwitch() // without ptrace or privilege, the version may tell
 	}
 	return s
 }
@@ -109,10 +109,10 @@ func tryExecSwitch() error {
 // it (ptrace_scope, Documentation/admin-guide/LSM/Yama.rst), no seccomp filter
 // forbids it.
 func HavePtrace() error {
-	switch scope := yamaScope(); {
-	case scope >= 3:
-		return notSupported("ptrace is off for everybody on this machine: kernel.yama.ptrace_scope is %d, and cannot be lowered before the next boot", scope)
-	case scope >= 1 && !havePtraceCapability():
+	if err := ptraceOff(); err != nil {
+		return err
+	}
+	if scope := yamaScope(); scope >= 1 && !havePtraceCapability() {
 		return notSupported("kernel.yama.ptrace_scope is %d and this process lacks CAP_SYS_PTRACE: run as root", scope)
 	}
 	err := withStopped(func(t *tracee) error { return t.begin() })
@@ -120,6 +120,14 @@ func HavePtrace() error {
 		return notSupported("ptrace is forbidden to this process: %v", err)
 	}
 	return err
+}
+
+// ptraceOff is an error where Yama forbids ptrace to everybody, also to root.
+func ptraceOff() error {
+	if scope := yamaScope(); scope >= 3 {
+		return notSupported("ptrace is off for everybody on this machine: kernel.yama.ptrace_scope is %d, and cannot be lowered before the next boot", scope)
+	}
+	return nil
 }
 
 // withStopped runs f on a process that is stopped at its exec, before its first

@@ -46,7 +46,9 @@ func ptrace(request int, pid int, addr, data uintptr, name string) error {
 func seize(p *Process) (*tracee, error) {
 	t := &tracee{pid: p.pid}
 	if err := ptrace(unix.PTRACE_SEIZE, t.pid, 0, 0, "PTRACE_SEIZE"); err != nil {
-		if errors.Is(err, unix.EPERM) {
+		if off := ptraceOff(); off != nil && errors.Is(err, unix.EPERM) {
+			err = off
+		} else if errors.Is(err, unix.EPERM) {
 			err = fmt.Errorf("%w (it takes CAP_SYS_PTRACE in the user namespace of the process, and no other tracer)", err)
 		}
 		return nil, fmt.Errorf("process %d: %w", t.pid, err)
