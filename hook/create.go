@@ -15,6 +15,9 @@ import (
 // createRuntime shifts the clocks of the container's init, which waits for this
 // hook to end.
 func createRuntime(a *asked) error {
+	if missing := timens.HaveTimeNamespaces(); errors.Is(missing, timens.ErrNotSupported) {
+		return withoutNamespaces(a, missing)
+	}
 	p, err := timens.OpenProcess(a.state.Pid)
 	if err != nil {
 		return err
@@ -77,6 +80,17 @@ func createRuntime(a *asked) error {
 		return nil
 	}
 	return begin(a.config, decided.Save, a.state.ID, p)
+}
+
+// withoutNamespaces is for a kernel that has none: nothing of the process can be looked at,
+// and the policy may have it started all the same.
+func withoutNamespaces(a *asked, missing error) error {
+	ask := plan.Ask{Request: a.request, Annotations: a.annotations, Config: a.config, Granted: a.granted}
+	decided, err := plan.ForInit(ask, plan.Init{Kernel: plan.Kernel{TimeNamespaces: missing}})
+	for _, w := range decided.Warnings {
+		a.log.Warn(w)
+	}
+	return err
 }
 
 // decide has the plan made, together with those of the container's pod.
