@@ -34,6 +34,10 @@ GUEST12    := .tools/guest12-1
 GUEST12_PACKAGES = $(KERNEL) podman runc containernetworking-plugins criu iptables
 GUEST13    := .tools/guest13-1
 GUEST13_PACKAGES = $(KERNEL) podman crun libcriu2 runc criu iptables ca-certificates
+# Kernels of their own for guests, and an arm64.
+KERNELS    := .tools/kernel-5.10-1 .tools/kernel-newest-1 .tools/kernel-6.12-arm64-1
+GUEST13_ARM64 := .tools/guest13-arm64-1
+GUEST13_ARM64_PACKAGES := runc crun dash coreutils util-linux mount tar sed grep mawk
 CHECKERS   := .tools/checkers-1
 CHECKERS_PACKAGES := man-db mandoc bash-completion zsh fish rpm qemu-user-static
 KUBERNETES := .tools/kubernetes-$(shell sed -n 's|^.*k8s.io/kubernetes v\([^ ]*\).*|\1|p' integration/k8s/tools/go.mod)
@@ -169,9 +173,15 @@ test-criu: deps engine-deps $(CRIU) $(DEBIAN13) $(GUEST12) ## tests of checkpoin
 test-migration: guest-deps $(GUEST12) $(GUEST13) $(RUNC) ## tests that move containers between two hosts, virtual machines with Debian's kernels and CRIU
 	cd integration && $(GO) test -count=1 -timeout 15m -parallel 2 $(TESTFLAGS) ./guest/... ./migration
 
-.PHONY: guest-deps
+.PHONY: kernels
+kernels: guest-deps arm64-deps $(GUEST12) $(GUEST13) $(KERNELS) $(GUEST13_ARM64) $(RUNC) $(RUNC)-arm64 ## tests of library, hook and shim on Debian's kernels, amd64 and arm64, as root; TESTFLAGS="-args -full" for all of them
+	cd integration && $(GO) test -count=1 -timeout 40m -parallel 2 ./kernels $(TESTFLAGS)
+
+.PHONY: guest-deps arm64-deps
 guest-deps: deps
 	sh integration/deps qemu-system-x86 xz-utils busybox-static debootstrap
+arm64-deps:
+	sh integration/deps qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: engine-deps
 engine-deps:
@@ -219,6 +229,9 @@ clean: ## remove what was built, and keep the tools
 # cgo and libseccomp, as distributions build it.
 $(RUNC):
 	cd integration && CGO_ENABLED=1 $(GO) build -trimpath -tags seccomp -o ../$@ github.com/opencontainers/runc
+
+$(RUNC)-arm64: | arm64-deps
+	cd integration && CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc $(GO) build -trimpath -o ../$@ github.com/opencontainers/runc
 
 $(CONTAINERD):
 	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-s -w" \
@@ -268,6 +281,15 @@ $(GUEST12):
 
 $(GUEST13):
 	INITRD=No sh integration/tree trixie $@ $(GUEST13_PACKAGES)
+
+.tools/kernel-5.10-1:
+	ONLY='linux-*' sh integration/unpack bullseye amd64 $@ linux-image-cloud-amd64
+.tools/kernel-newest-1:
+	ONLY='linux-*' sh integration/unpack sid amd64 $@ linux-image-cloud-amd64
+.tools/kernel-6.12-arm64-1:
+	ONLY='linux-*' sh integration/unpack trixie arm64 $@ linux-image-cloud-arm64
+$(GUEST13_ARM64):
+	sh integration/unpack trixie arm64 $@ $(GUEST13_ARM64_PACKAGES)
 
 # The last one whose modules can all be had from the Go module proxy.
 $(NFPM):
