@@ -33,7 +33,8 @@ func ForBundle(a Ask, b Bundle) (Plan, error) {
 	}
 	p, err := keeping(a, b, w)
 	if err != nil {
-		return a.react(err, func(a Ask) (Plan, error) { return ForBundle(a, b) })
+		obeyed := b.Runtime.Name == "crun" && b.Time.Present
+		return a.react(err, obeyed, func(a Ask) (Plan, error) { return ForBundle(a, b) })
 	}
 	return p, nil
 }

@@ -36,7 +36,8 @@ func ForInit(a Ask, i Init) (Plan, error) {
 	}
 	p, err := forInit(a, i, w)
 	if err != nil {
-		return a.react(err, func(a Ask) (Plan, error) { return ForInit(a, i) })
+		obeyed := i.Private && i.Current != a.Host.Own
+		return a.react(err, obeyed, func(a Ask) (Plan, error) { return ForInit(a, i) })
 	}
 	p.Save = w.Save
 	return p, nil

@@ -50,6 +50,9 @@ func TestForInit(t *testing.T) {
 			Plan{Reason: "what is asked for is ignored, as policy.on-unsupported says", Warnings: []string{
 				"this host cannot give the container its clocks: the container's waiting init has 5 threads and cannot be moved on this kernel: kernel 6.1 does not switch; " +
 					"ignored, as policy.on-unsupported says: the container starts with other clocks"}}, ""},
+		{"ignored, but obeyed by crun", ask("", "+1", policy(ignoring), crunKey), Init{Threads: 5, Kernel: oldKernel, Private: true, Current: offsets("0", "7200")}, Plan{},
+			"this host cannot give the container its clocks: the container's waiting init has 5 threads and cannot be moved on this kernel: kernel 6.1 does not switch; " +
+				`this is not ignored, as policy.on-unsupported says, because crun itself obeys annotation "run.oci.timens_offset": remove that`},
 		{"denied", ask("", "+1", policy(noBoottime)), Init{}, Plan{},
 			`annotation "io.timens.boottime": "+1" is denied by the configuration of this host: policy.clocks does not list boottime`},
 		{"below zero", ask("", "-2m"), Init{}, Plan{},

@@ -202,8 +202,11 @@ func (a Ask) stepped(w wish) []string {
 }
 
 // react turns a refusal into what the configuration says about refusals: an
-// error, or the plan of a container that asks for nothing with a warning.
-func (a Ask) react(err error, again func(Ask) (Plan, error)) (Plan, error) {
+// error, or the plan of a container that asks for nothing with a warning. obeyed tells
+// that the runtime may have done, or may do by itself, what [spec.KeyCrun] says: crun up
+// to 1.8.3 does, where config.json asks for a time namespace (src/libcrun/linux.c). Then
+// there is no ignoring it.
+func (a Ask) react(err error, obeyed bool, again func(Ask) (Plan, error)) (Plan, error) {
 	key, reaction := "", config.Fail
 	var denied *DeniedError
 	var unsupported *UnsupportedError
@@ -215,6 +218,9 @@ func (a Ask) react(err error, again func(Ask) (Plan, error)) (Plan, error) {
 	}
 	if reaction != config.Ignore {
 		return Plan{}, err
+	}
+	if _, asked := a.Annotations[spec.KeyCrun]; asked && obeyed {
+		return Plan{}, fmt.Errorf("%w; this is not ignored, as policy.%s says, because crun itself obeys annotation %q: remove that", err, key, spec.KeyCrun)
 	}
 	p := Plan{Reason: "what is asked for is ignored, as policy." + key + " says"}
 	if !a.Request.IsZero() {

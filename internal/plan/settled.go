@@ -31,7 +31,8 @@ func Settle(a Ask, b Bundle) (p Plan, args []string, err error) {
 		return Plan{Reason: "no clock is asked for"}, nil, nil
 	}
 	if p, err = keeping(a, b, w); err != nil {
-		p, err = a.react(err, func(again Ask) (Plan, error) {
+		// Which runtime starts it is not known here: true, as it may be crun.
+		p, err = a.react(err, true, func(again Ask) (Plan, error) {
 			w = again.wish()
 			return ForBundle(again, b)
 		})
