@@ -103,6 +103,8 @@ func TestParse(t *testing.T) {
 		{"--help", invocation{}},
 		{"run --help", invocation{}},
 		{"create -h c1", invocation{}},
+		{"create --help=true c1", invocation{}}, // to runc; others refuse it
+		{"checkpoint -h=1 c1", invocation{}},
 		// But here it may be.
 		{"--version=false create c1", create(nil)},
 		{"create -h=false c1", create(nil)},

@@ -54,12 +54,13 @@ func (w *walker) take(o *option, value string, hasValue bool) *option {
 		return nil
 	}
 	if !o.value {
-		if hasValue && o.role == quits {
-			return &option{} // --help=false
+		yes, err := strconv.ParseBool(value)
+		yes = !hasValue || yes && err == nil // --pre-dump=false
+		if o.role == quits && !yes {
+			return &option{}
 		}
 		if o.role == preDump {
-			yes, err := strconv.ParseBool(value)
-			w.preDump = !hasValue || yes && err == nil // --pre-dump=false
+			w.preDump = yes
 		}
 		return o
 	}
