@@ -139,7 +139,7 @@ func writeOffsets(dir int, name string, o Offsets) error {
 	text := []byte(o.KernelText())
 	n, err := unix.Write(fd, text)
 	switch {
-	case err == unix.EPERM:
+	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("write %s: %w (it takes CAP_SYS_TIME in the user namespace of the time namespace)", name, err)
 	case err != nil:
 		return fmt.Errorf("write %q to %s: %w", text, name, err)

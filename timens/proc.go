@@ -28,6 +28,9 @@ var proc = sync.OnceValues(func() (int, error) {
 	}
 	buf := make([]byte, 32)
 	n, err := unix.Readlinkat(fd, "self", buf)
+	if err == unix.ENOENT {
+		return -1, errors.New("/proc belongs to another PID namespace, which does not know this process: mount one of this namespace there")
+	}
 	if err != nil {
 		return -1, &os.PathError{Op: "readlink", Path: "/proc/self", Err: err}
 	}
