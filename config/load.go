@@ -172,9 +172,22 @@ func openTrusted(path string) (*os.File, error) {
 	return f, nil
 }
 
+// openNoFollow is os.OpenFile without epoll: setting that up, to find that a regular file
+// has no use for it, would take longer than to read the file.
 func openNoFollow(path string) (*os.File, error) {
 	// O_NONBLOCK: opening a FIFO must not wait for a writer.
-	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	const flags = syscall.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW | syscall.O_CLOEXEC
+	fd, err := syscall.Open(path, flags, 0)
+	for err == syscall.EINTR {
+		fd, err = syscall.Open(path, flags, 0)
+	}
+	if err == nil {
+		err = syscall.SetNonblock(fd, false) // for os.NewFile; it is a regular file, or refused
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 func checkFile(f *os.File, path string) error {
