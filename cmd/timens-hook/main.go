@@ -1,3 +1,8 @@
+// Go's runtime looks for changes of its cgroup by default, with a goroutine for that: of no
+// use to what runs for a millisecond.
+//
+//go:debug updatemaxprocs=0
+
 // Command timens-hook is an OCI runtime hook that gives containers their own clocks.
 package main
 

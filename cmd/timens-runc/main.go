@@ -1,3 +1,8 @@
+// Go's runtime looks for changes of its cgroup by default, with a goroutine for that: of no
+// use to what runs for a millisecond.
+//
+//go:debug updatemaxprocs=0
+
 // Command timens-runc stands in the place of runc: it takes the same command
 // line, gives containers that ask for it their own clocks, and becomes the
 // low-level runtime.
