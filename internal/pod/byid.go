@@ -27,7 +27,13 @@ func decideByID(id string, a plan.Ask, decide func(plan.Ask) (plan.Plan, error),
 }
 
 // Forget removes what a pod that has ended has kept.
-func Forget(id string) error { return forget(folders(), id) }
+func Forget(id string) error {
+	list, err := folders()
+	if err != nil {
+		return err
+	}
+	return forget(list, id)
+}
 
 func forget(folders []string, id string) error {
 	s, err := openKept(folders)
@@ -40,7 +46,13 @@ func forget(folders []string, id string) error {
 
 // Retain removes what all other pods have kept than those that alive tells. It returns
 // how many there were.
-func Retain(alive func(id string) bool) (removed int, err error) { return retain(folders(), alive) }
+func Retain(alive func(id string) bool) (removed int, err error) {
+	list, err := folders()
+	if err != nil {
+		return 0, err
+	}
+	return retain(list, alive)
+}
 
 func retain(folders []string, alive func(id string) bool) (removed int, err error) {
 	s, err := openKept(folders)

@@ -1,9 +1,11 @@
 package pod
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"oci-timens/internal/plan"
@@ -240,9 +242,37 @@ func TestLook(t *testing.T) {
 	if err := s.keep([]plan.Resolved{{Reading: reading(timens.Boottime, "=0")}}); err != nil {
 		t.Error(err)
 	}
-	for _, f := range append(folders(), dir) {
+	list, err := folders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(list, dir) {
 		if names, _ := filepath.Glob(filepath.Join(f, "pods", "looked-at.*")); len(names) > 0 {
 			t.Errorf("%q", names)
+		}
+	}
+}
+
+// TestFolder passes over a folder that cannot be used, and not over one that cannot be
+// used at the moment: who looked there before has kept something, perhaps.
+func TestFolder(t *testing.T) {
+	good := t.TempDir()
+	for _, tt := range []struct {
+		errno  syscall.Errno
+		passed bool
+	}{{syscall.EACCES, true}, {syscall.EROFS, true}, {syscall.ENOENT, true}, {syscall.EMFILE, false}, {syscall.ENOMEM, false}, {syscall.EIO, false}, {syscall.ENOSPC, false}} {
+		mkdir := func(path string, mode os.FileMode) error {
+			if strings.HasPrefix(path, good) {
+				return os.Mkdir(path, mode)
+			}
+			return &os.PathError{Op: "mkdir", Path: path, Err: tt.errno}
+		}
+		root, err := openFolder([]string{"/first", good}, "pods", mkdir)
+		if root != nil {
+			root.Close()
+		}
+		if passed := err == nil; passed != tt.passed || !passed && !errors.Is(err, tt.errno) {
+			t.Errorf("%v: %v", tt.errno, err)
 		}
 	}
 }

@@ -38,12 +38,22 @@ type state struct {
 
 // open makes the folder where it is not there, waits for its lock and reads the
 // record of a pod, which is empty for a new one.
-func open(r record) (*state, error) { return openIn(folders(), r, os.Mkdir) }
+func open(r record) (*state, error) {
+	list, err := folders()
+	if err != nil {
+		return nil, err
+	}
+	return openIn(list, r, os.Mkdir)
+}
 
 // look reads a record without changing anything. Nobody can see half of one.
 func look(r record) (*state, error) {
 	none := func(string, fs.FileMode) error { return fs.ErrExist }
-	s, err := openIn(folders(), r, none)
+	list, err := folders()
+	if err != nil {
+		return nil, err
+	}
+	s, err := openIn(list, r, none)
 	if errors.Is(err, fs.ErrNotExist) {
 		s, err = &state{}, nil
 	}
@@ -153,10 +163,14 @@ func (s *state) keep(list []plan.Resolved) error {
 		err = s.root.Rename(tmp, s.name)
 	}
 	step("pod kept")
-	if err == nil && fresh && !s.told {
+	if err != nil {
+		_ = s.root.Remove(tmp)
+		return err
+	}
+	if fresh && !s.told {
 		s.prune()
 	}
-	return err
+	return nil
 }
 
 // maxPruned bounds what one container does for others.

@@ -5,6 +5,7 @@
 package private
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,13 +22,18 @@ const everybody = "0 0 4294967295"
 
 // OuterUID returns what this user is called outside of this user namespace, or -1, and
 // whether this is another one than the initial one: an engine without root's rights runs
-// its runtime and hooks as root of a user namespace.
-func OuterUID() (outer int, mapped bool) {
+// its runtime and hooks as root of a user namespace. Where that cannot be told it is an
+// error: who took it for the initial one would look for what is kept in another folder.
+func OuterUID() (outer int, mapped bool, err error) {
 	text, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		text = []byte(everybody)
+	if errors.Is(err, fs.ErrNotExist) { // a kernel without user namespaces
+		text, err = []byte(everybody), nil
 	}
-	return outerUID(string(text), os.Geteuid())
+	if err != nil {
+		return -1, false, err
+	}
+	outer, mapped = outerUID(string(text), os.Geteuid())
+	return outer, mapped, nil
 }
 
 func outerUID(uidMap string, uid int) (outer int, mapped bool) {

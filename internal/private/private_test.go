@@ -1,6 +1,28 @@
 package private
 
-import "testing"
+import (
+	"errors"
+	"syscall"
+	"testing"
+)
+
+// TestOuterUIDUnknown lacks a file descriptor: what cannot be read is no answer.
+func TestOuterUIDUnknown(t *testing.T) {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := OuterUID()
+	if e := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); e != nil {
+		t.Fatal(e)
+	}
+	if !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("%v", err)
+	}
+}
 
 func TestOuterUID(t *testing.T) {
 	const engine = "         0       1000          1\n         1     100000      65536\n"

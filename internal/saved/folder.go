@@ -30,7 +30,10 @@ func (s Store) path() (string, error) {
 	if s.dir != "" {
 		return s.dir, nil
 	}
-	uid, mapped := private.OuterUID()
+	uid, mapped, err := private.OuterUID()
+	if err != nil {
+		return "", err
+	}
 	if os.Geteuid() == 0 && !mapped {
 		return rootDir, nil
 	}
@@ -219,6 +222,7 @@ func (f *folder) write(name string, r record) error {
 		err = f.root.Rename(tmp, filepath.Join(dir, file))
 	}
 	if err != nil {
+		_ = f.root.Remove(tmp)
 		return err
 	}
 	d, err := f.root.Open(dir)
