@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ import (
 //
 // Afterwards the kernel has been asked whether it holds exactly these offsets. If
 // Inject fails once the process has been changed, the process is killed: it can
-// not go on to run a program with other clocks.
+// not go on to run a program with other clocks. So is one that takes 30 s to stop.
 //
 // The process needs CAP_SYS_ADMIN in its user namespace, the caller CAP_SYS_TIME
 // and, unless it has the same user, CAP_SYS_PTRACE in it.
@@ -39,6 +40,15 @@ func InjectLocked(p *Process, o Offsets) error {
 	if err != nil {
 		return err
 	}
+	late := p.killAfter(patience)
+	err = p.inject(o, enter)
+	if late() && err != nil {
+		return fmt.Errorf("process %d did not stop, or not return from a system call, within %v, and was killed: %w", p.pid, patience, err)
+	}
+	return err
+}
+
+func (p *Process) inject(o Offsets, enter bool) error {
 	t, err := seize(p)
 	if err != nil {
 		return err
@@ -56,6 +66,27 @@ func InjectLocked(p *Process, o Offsets) error {
 	}
 	step("detached")
 	return p.resend(t.signal)
+}
+
+// patience is how long an injection may take, which takes a millisecond. A process can
+// be frozen, or its system call be held up by a seccomp filter that asks somebody.
+var patience = 30 * time.Second
+
+// killAfter ends the process after a time, unless the function that it returns is called
+// before, which tells whether it was too late.
+func (p *Process) killAfter(d time.Duration) (stop func() (late bool)) {
+	done := make(chan struct{})
+	timer := time.AfterFunc(d, func() {
+		defer close(done)
+		_ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0) // gone is fine too
+	})
+	return func() bool {
+		if timer.Stop() {
+			return false
+		}
+		<-done
+		return true
+	}
 }
 
 // resend sends a signal that came while the process was traced. From the stop at
