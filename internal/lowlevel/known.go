@@ -1,6 +1,9 @@
 package lowlevel
 
-import "strings"
+import (
+	"os"
+	"strings"
+)
 
 // Known lists the programs that Identify has been asked about on this machine since it
 // was started, whether their files are the same still or not. It starts none of them, so
@@ -13,17 +16,12 @@ func known(dirs []string) (list []Runtime) {
 		return nil
 	}
 	defer c.close()
-	dir, err := c.root.Open(".")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what cannot be read is not known
-	for _, name := range names {
-		if !strings.HasPrefix(name, "runtime-") {
+	entries, _ := os.ReadDir(c.path) // what cannot be read is not known
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "runtime-") {
 			continue
 		}
-		if l := c.read(name); l != nil {
+		if l := c.read(e.Name()); l != nil {
 			list = append(list, Runtime{Name: l[1], Version: l[2]})
 		}
 	}
