@@ -8,6 +8,7 @@ STARTS   ?= 10000
 RUNS     ?= 200
 ROUNDS   ?= 3
 CHURN    ?= 2000
+EVERY    ?= 13
 
 # Tools are built once for each version, below .tools.
 RUNC_VERSION := $(shell sed -n 's|^.*opencontainers/runc v\([^ ]*\).*|\1|p' integration/go.mod)
@@ -168,6 +169,10 @@ test-install: deps $(NFPM) $(DEBIAN12) $(DEBIAN13) $(CHECKERS) ## tests of make 
 .PHONY: test-criu
 test-criu: deps engine-deps $(CRIU) $(DEBIAN13) $(GUEST12) ## tests of checkpoint and restore with CRIU, as root; TESTFLAGS="-args -runs 100" for more of them
 	cd integration && $(GO) test -count=1 -timeout 15m -parallel 2 ./criu $(TESTFLAGS)
+
+.PHONY: test-faults
+test-faults: deps $(RUNC) ## hook, shim and plugin are killed and lack disk and memory at their system calls, as root; EVERY=1 for each of them
+	cd integration && $(GO) test -count=1 -timeout 60m $(TESTFLAGS) ./faults -args -every $(EVERY)
 
 .PHONY: test-migration
 test-migration: guest-deps $(GUEST12) $(GUEST13) $(RUNC) ## tests that move containers between two hosts, virtual machines with Debian's kernels and CRIU
