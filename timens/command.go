@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Cmd is an exec.Cmd whose process runs in a new time namespace. Set its fields
@@ -14,6 +16,7 @@ import (
 type Cmd struct {
 	*exec.Cmd
 	offsets Offsets
+	tied    bool // the process is killed when our thread ends; see atExec
 }
 
 // Command prepares a program to be run with the given offsets to the initial time
@@ -28,7 +31,7 @@ type Cmd struct {
 // by the kernel, one with CLONE_NEWUSER needs no privilege. Set-user-ID programs
 // start without their privilege unless the caller has CAP_SYS_PTRACE.
 func Command(o Offsets, name string, arg ...string) *Cmd {
-	return &Cmd{exec.Command(name, arg...), o}
+	return &Cmd{Cmd: exec.Command(name, arg...), offsets: o}
 }
 
 // Start starts the program and does not wait for it; then call Wait.
@@ -40,6 +43,7 @@ func (c *Cmd) Start() error {
 	if err := c.offsets.Check(host.Clocks); err != nil {
 		return err
 	}
+	c.tied = c.SysProcAttr == nil || c.SysProcAttr.Pdeathsig == 0
 	return atExec(c.Cmd, func(t *tracee) error {
 		err := c.release(t)
 		if err != nil {
@@ -62,6 +66,11 @@ func (c *Cmd) release(t *tracee) error {
 	}
 	if err := t.shift(p, c.offsets, true); err != nil {
 		return err
+	}
+	if c.tied {
+		if _, err := t.call("prctl(PR_SET_PDEATHSIG)", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0); err != nil {
+			return err
+		}
 	}
 	if err := t.end(); err != nil {
 		return err
@@ -105,12 +114,17 @@ func (c *Cmd) CombinedOutput() ([]byte, error) {
 }
 
 // atExec starts cmd stopped at its exec and calls f on the thread that may trace
-// it. f must let the process go or end it.
+// it. f must let the process go or end it. Should we be killed before it is bound to us by
+// PTRACE_O_EXITKILL, it would run with the clocks that it has: so it is to be killed when
+// this thread ends, unless its Pdeathsig is something else.
 func atExec(cmd *exec.Cmd, f func(*tracee) error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	if cmd.SysProcAttr.Pdeathsig == 0 {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	cmd.SysProcAttr.Ptrace = true // PTRACE_TRACEME in the child, before its exec
 	if err := cmd.Start(); err != nil {
