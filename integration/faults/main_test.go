@@ -23,11 +23,12 @@ const (
 	baseEnv = "TIMENS_FAULTS_BASE"
 	// roleEnv is what the test binary is when it is started again.
 	roleEnv = "TIMENS_FAULTS_ROLE"
-	// cgroupParent is the cgroup below which all containers of the tests live.
-	cgroupParent = "/timens-faults"
 )
 
 var base = os.Getenv(baseEnv)
+
+// cgroupParent is the cgroup below which all containers of one run of the tests live.
+var cgroupParent = "/" + filepath.Base(base)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
