@@ -141,6 +141,10 @@ test-containerd: engine-deps $(DEBIAN13) $(CONTAINERD)
 $(ENGINES:%=test-%): test-%: deps
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 4 $(TESTFLAGS) ./$*
 
+.PHONY: test-transparent
+test-transparent: deps ## the same command lines with and without timens-runc, as root; TESTFLAGS="-args -every 1" for all of them
+	cd integration && $(GO) test -count=1 -timeout 20m ./transparent $(TESTFLAGS)
+
 .PHONY: test-nri
 test-nri: deps engine-deps $(DEBIAN13) $(CONTAINERD) ## tests of timens-nri with containerd, as root
 	cd integration && $(GO) test -count=1 -timeout 9m -parallel 2 $(TESTFLAGS) ./nri

@@ -1,0 +1,169 @@
+package transparent
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"oci-timens/internal/testenv"
+)
+
+// baseEnv names the folder of one run of the tests, for the second start of the test
+// binary, inside its own namespaces.
+const baseEnv = "TIMENS_TRANSPARENT_BASE"
+
+// base holds bin/ and, as everything is run one after the other, one world at a time.
+var base = os.Getenv(baseEnv)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	var code int
+	var err error
+	switch {
+	case os.Geteuid() != 0 && os.Getenv("TIMENS_REQUIRE") == "":
+		fmt.Println("SKIP: these tests start containers and must run as root")
+	case os.Geteuid() != 0:
+		err = errors.New("these tests must run as root")
+	case base == "":
+		code, err = outside()
+	default:
+		code, err = inside(m)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "transparent: %v\n", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// outside builds what the tests run and starts them as process 1 of their own world.
+func outside() (code int, err error) {
+	dir, err := os.MkdirTemp("", "timens-transparent-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, removeCgroups(), os.RemoveAll(dir)) }() // where it was ended half way
+	reports := filepath.Join(dir, "reports")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(reports, 0o777), os.Chmod(reports, 0o777), build(filepath.Join(dir, "bin"))); err != nil {
+		return 1, err
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), baseEnv+"="+dir)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC,
+		Pdeathsig:  unix.SIGKILL,
+	}
+	runtime.LockOSThread() // whose end Pdeathsig goes by
+	defer runtime.UnlockOSThread()
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}
+
+func build(bin string) error {
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return err
+	}
+	sources, err := filepath.Glob("tell/*.c")
+	if err != nil {
+		return err
+	}
+	cc := append([]string{"cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", filepath.Join(bin, "tell")}, sources...)
+	for _, b := range []struct {
+		dir  string
+		args []string
+	}{
+		{".", cc},
+		{"..", []string{"go", "build", "-trimpath", "-o", filepath.Join(bin, "probe"), "./cmd/probe"}},
+		{"../..", []string{"go", "build", "-trimpath", "-o", bin, "./cmd/timens-runc", "./cmd/timens-hook"}},
+	} {
+		cmd := exec.Command(b.args[0], b.args[1:]...)
+		cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(b.args, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// inside runs the tests as the first process of their own PID namespace.
+func inside(m *testing.M) (code int, err error) {
+	if os.Getpid() != 1 {
+		return 1, errors.New(baseEnv + " is set outside of the tests' own namespaces")
+	}
+	for _, step := range []struct {
+		what string
+		err  error
+	}{
+		{"making mounts private", unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, "")},
+		{"mounting /proc", unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")},
+		{"hiding /run", unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")},
+		{"hiding cgroup2", hideUnified()},
+		// So that no process has a number that something else may have.
+		{"starting at high PIDs", os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("20000"), 0)},
+	} {
+		if step.err != nil {
+			return 1, fmt.Errorf("%s: %w", step.what, step.err)
+		}
+	}
+	code = m.Run()
+	endAll()
+	return code, removeCgroups()
+}
+
+// unified is where cgroup2 is mounted beside cgroup v1 ("hybrid mode"), which crun refuses.
+const unified = "/sys/fs/cgroup/unified"
+
+var hidden bool // so that it is an empty folder
+
+func hideUnified() error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(unified, &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+		return nil //nolint:nilerr // no such mount: nothing to hide
+	}
+	hidden = true
+	return unix.Mount("tmpfs", unified, "tmpfs", 0, "")
+}
+
+// lowLevel is a low-level runtime.
+type lowLevel struct{ name, path, version string }
+
+var (
+	runc = lowLevel{"runc-1.5.2", tool("runc-1.5.2"), "runc version 1.5.2"}
+	old  = lowLevel{"runc-1.1.5", "/usr/sbin/runc", "runc version 1.1.5"}
+	crun = lowLevel{"crun-1.8.1", "/usr/bin/crun", "crun version 1.8.1"}
+)
+
+func tool(name string) string {
+	path, err := filepath.Abs("../../.tools/" + name)
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+// need skips the test where the runtime is not there.
+func (r lowLevel) need(t *testing.T) {
+	t.Helper()
+	out, err := exec.Command(r.path, "--version").Output()
+	if first, _, _ := strings.Cut(string(out), "\n"); err != nil || !strings.HasPrefix(first, r.version) {
+		testenv.Lacks(t, r.name, fmt.Sprintf("%s --version: %q, %v, want %q (make test installs it)", r.path, first, err, r.version))
+	}
+	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
+		testenv.Lacks(t, "timens", err)
+	}
+}
