@@ -20,6 +20,7 @@ import (
 // TIMENS_TEST_ROLE it is the process whose clocks are shifted.
 var roles = map[string]func(){
 	"clocks": reportClocks,
+	"start":  reportStart,
 	"read":   waitInRead,
 	"spin":   waitInUserMode,
 	"calls":  waitBetweenCalls,

@@ -20,15 +20,25 @@ func (p *Process) HostAtStart(h Host) (Host, error) {
 	if err != nil {
 		return Host{}, err
 	}
-	start, err := unshifted(time.Duration(ticks)*clockTick, h.Own.Boottime)
-	if err != nil {
-		return Host{}, fmt.Errorf("process %d: start time: %w", p.pid, err)
+	start := time.Duration(ticks) * clockTick
+	if !h.Own.Boottime.IsZero() && startTimesShifted() {
+		if start, err = unshifted(start, h.Own.Boottime); err != nil {
+			return Host{}, fmt.Errorf("process %d: start time: %w", p.pid, err)
+		}
 	}
 	age := h.Clocks.Boottime - start
 	h.Clocks.Boottime -= age
 	h.Clocks.Monotonic = max(0, h.Clocks.Monotonic-age) // it stands still while the machine sleeps
 	h.Wall.Boottime, h.Wall.Realtime = h.Wall.Boottime-age, h.Wall.Realtime-age
 	return h, nil
+}
+
+// startTimesShifted tells whether /proc/PID/stat has start times as the clocks of its reader
+// have them: since Linux 5.11 ("fs/proc: apply the time namespace offset to /proc/stat
+// btime", and the commit before it). Debian's 5.10 has not.
+func startTimesShifted() bool {
+	major, minor := kernelVersion()
+	return major != 5 || minor >= 11
 }
 
 func (p *Process) startTicks() (uint64, error) {
