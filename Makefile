@@ -240,7 +240,9 @@ $(RUNC):
 	cd integration && CGO_ENABLED=1 $(GO) build -trimpath -tags seccomp -o ../$@ github.com/opencontainers/runc
 
 $(RUNC)-arm64: | arm64-deps
-	cd integration && CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc $(GO) build -trimpath -o ../$@ github.com/opencontainers/runc
+	@command -v aarch64-linux-gnu-gcc >/dev/null || echo "no $@: there is no aarch64-linux-gnu-gcc"
+	! command -v aarch64-linux-gnu-gcc >/dev/null || { cd integration && \
+		CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc $(GO) build -trimpath -o ../$@ github.com/opencontainers/runc; }
 
 $(CONTAINERD):
 	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-s -w" \
