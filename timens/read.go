@@ -107,6 +107,9 @@ func readOffsets(dir int, name string) (Offsets, error) {
 		}
 		return Offsets{}, &os.PathError{Op: "read", Path: path, Err: err}
 	}
+	if len(text) == 0 { // of a task that is ending (proc_timens_show_offsets, kernel/time/namespace.c)
+		return Offsets{}, &os.PathError{Op: "read", Path: path, Err: os.ErrProcessDone}
+	}
 	o, listed, err := ParseKernelText(string(text))
 	if err != nil {
 		return Offsets{}, fmt.Errorf("%s: %w", path, err)
