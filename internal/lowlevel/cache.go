@@ -38,7 +38,8 @@ func openCache(dirs []string) *cache {
 		if err := os.Mkdir(path, 0o700); err != nil && !os.IsExist(err) {
 			continue
 		}
-		dir, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		// O_NOFOLLOW: $XDG_RUNTIME_DIR may still be another user's, as after sudo -E.
+		dir, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err != nil {
 			continue
 		}

@@ -76,15 +76,7 @@ func tryFolder(dir, name string, mkdir func(string, fs.FileMode) error) (root *o
 		if err := mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		if root, err = os.OpenRoot(path); err != nil {
-			return nil, err
-		}
-		info, err := root.Stat(".")
-		if err == nil {
-			err = private.Check(path, info)
-		}
-		if err != nil {
-			root.Close()
+		if root, err = private.Open(path); err != nil {
 			return nil, err
 		}
 	}

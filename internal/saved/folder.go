@@ -21,8 +21,14 @@ const rootDir = "/var/lib/oci-timens/saved"
 // folder is an open store.
 type folder struct {
 	root *os.Root
-	file *os.File // the folder itself, for its lock
+	file *os.File // the folder itself
+	lock *os.File // nil where nothing is written
 }
+
+// lockName is a file that nobody else can open. The folder itself may be one that others
+// can see, as where a kubelet has made it: they could lock that, and keep containers from
+// starting.
+const lockName = ".lock"
 
 // path is where the store is. Runtimes start hooks mostly without an environment, so that
 // a user's home has to come from /etc/passwd.
@@ -76,49 +82,53 @@ func (s Store) open(create bool) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(path)
+	root, err := private.Open(path)
 	if create && errors.Is(err, fs.ErrNotExist) {
-		if root, err = makeFolder(path); err != nil {
+		if err := makeFolder(path); err != nil {
 			return nil, err
 		}
+		root, err = private.Open(path)
 	}
 	if err != nil {
 		return nil, err
 	}
 	f := &folder{root: root}
-	if f.file, err = root.Open("."); err == nil {
-		var info fs.FileInfo
-		if info, err = f.file.Stat(); err == nil {
-			err = private.Check(path, info)
-		}
-	}
-	if err != nil {
+	if f.file, err = root.Open("."); err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
 }
 
-func makeFolder(path string) (*os.Root, error) {
+func makeFolder(path string) error {
 	parent := filepath.Dir(path)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return err
 	}
 	d, err := os.Open(parent)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return nil, err
+	return d.Sync()
+}
+
+// hold waits for the lock of the store, which ends when the folder is closed.
+func (f *folder) hold() (err error) {
+	f.lock, err = f.root.OpenFile(lockName, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return err
 	}
-	return os.OpenRoot(path)
+	return private.Lock(f.lock, lockTimeout)
 }
 
 func (f *folder) close() {
+	if f.lock != nil {
+		f.lock.Close()
+	}
 	if f.file != nil {
 		f.file.Close()
 	}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"oci-timens/config"
-	"oci-timens/internal/private"
 	"oci-timens/spec"
 	"oci-timens/timens"
 )
@@ -198,7 +197,7 @@ func (s Store) change(name string, do func(f *folder, r *record, found bool) (wr
 		return err
 	}
 	defer f.close()
-	if err := private.Lock(f.file, lockTimeout); err != nil {
+	if err := f.hold(); err != nil {
 		return err
 	}
 	r, err := f.read(name)
