@@ -15,6 +15,7 @@ RUNC_VERSION := $(shell sed -n 's|^.*opencontainers/runc v\([^ ]*\).*|\1|p' inte
 LINT_VERSION := 2.15.0
 RUNC := .tools/runc-$(RUNC_VERSION)
 LINT := .tools/golangci-lint-$(LINT_VERSION)
+GOVULNCHECK := .tools/govulncheck-1.8.0
 NFPM := .tools/nfpm-2.45.0
 HELM := .tools/helm-3.22.0
 
@@ -186,6 +187,10 @@ test-migration: guest-deps $(GUEST12) $(GUEST13) $(RUNC) ## tests that move cont
 kernels: guest-deps arm64-deps $(GUEST12) $(GUEST13) $(KERNELS) $(GUEST13_ARM64) $(RUNC) $(RUNC)-arm64 ## tests of library, hook and shim on Debian's kernels, amd64 and arm64, as root; TESTFLAGS="-args -full" for all of them
 	cd integration && $(GO) test -count=1 -timeout 40m -parallel 2 ./kernels $(TESTFLAGS)
 
+.PHONY: test-security
+test-security: ## tests with giant inputs, and with files that are swapped while they are read, as root: TESTFLAGS="-args -swaps 10000"
+	cd integration && $(GO) test -count=1 -timeout 9m ./security $(TESTFLAGS)
+
 .PHONY: guest-deps arm64-deps
 guest-deps: deps
 	sh integration/deps qemu-system-x86 xz-utils busybox-static debootstrap
@@ -216,6 +221,16 @@ bench-engines: build $(RUNC) engine-deps $(DEBIAN13) $(CONTAINERD) ## what podma
 lint: $(LINT) ## golangci-lint, which also holds the borders between packages
 	$(LINT) run --allow-parallel-runners ./...
 	cd integration && ../$(LINT) run --allow-parallel-runners -c ../.golangci.yml ./...
+
+# The database is on the network; VULNDB=file:///FOLDER is a copy of it.
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## which known vulnerabilities the programs call, by Go's database: VULNDB=URL for a copy of it
+	@for module in . integration; do \
+		echo "govulncheck $$module"; \
+		$(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) -C $$module ./... || { status=$$?; \
+			[ $$status = 3 ] || echo "make vulncheck: nothing was checked: Go's vulnerability database could not be read; make vulncheck VULNDB=URL reads a copy" >&2; \
+			exit $$status; }; \
+	done
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME=10s, and how often each was run; FUZZ=REGEXP for some
@@ -310,6 +325,10 @@ $(NFPM):
 $(HELM):
 	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath -ldflags "-s -w" helm.sh/helm/v3/cmd/helm@v$(@:.tools/helm-%=%)
 	mv $@.new/helm $@ && rmdir $@.new
+
+$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/$@.new CGO_ENABLED=0 $(GO) install -trimpath golang.org/x/vuln/cmd/govulncheck@v$(@:.tools/govulncheck-%=%)
+	mv $@.new/govulncheck $@ && rmdir $@.new
 
 $(LINT):
 	GOBIN=$(CURDIR)/.tools/new $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION)
