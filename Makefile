@@ -228,7 +228,7 @@ vulncheck: $(GOVULNCHECK) ## which known vulnerabilities the programs call, by G
 	@for module in . integration; do \
 		echo "govulncheck $$module"; \
 		$(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) -C $$module ./... || { status=$$?; \
-			[ $$status = 3 ] || echo "make vulncheck: nothing was checked: Go's vulnerability database could not be read; make vulncheck VULNDB=URL reads a copy" >&2; \
+			[ $$status = 3 ] || echo "make vulncheck: not checked; where Go's vulnerability database cannot be reached, VULNDB=URL names a copy of it" >&2; \
 			exit $$status; }; \
 	done
 
