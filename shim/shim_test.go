@@ -137,7 +137,7 @@ func TestHooks(t *testing.T) {
 			want := map[string][]hook{}
 			for _, stage := range tt.stages {
 				want[stage] = []hook{{"/hooks/timens-hook", []string{"timens-hook", stage},
-					[]string{"PATH=/bin", "TIMENS_CONFIG=" + w.dir + "/config.toml"}}}
+					[]string{"PATH=/bin", "TIMENS_CONFIG=" + w.dir + "/config.toml", "GOMAXPROCS=1"}}}
 			}
 			if d := cmp.Diff(want, got.Hooks); d != "" {
 				t.Errorf("-want +got:\n%s", d)
