@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -71,8 +72,11 @@ func (a anyRuntime) Runtime() (plan.Runtime, error) {
 	var all []plan.Runtime
 	for _, name := range a.names {
 		path, err := lowlevel.Find([]string{name})
-		if err != nil {
+		if errors.Is(err, lowlevel.ErrNone) {
 			continue // not installed
+		}
+		if err != nil {
+			return plan.Runtime{}, err
 		}
 		keepFiles()
 		r, err := lowlevel.Identify(path)

@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // defaultPath is where to look when PATH is not set, as engines do that start
@@ -25,6 +27,8 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // PATH, finds the real one behind it; nor is a copy of it, as two of them would
 // start each other for ever. That remains so with two versions of the shim, both
 // called as a candidate is: each takes the other for the runtime.
+//
+// An error matches [ErrNone] where it is certain that there is none.
 func Find(candidates []string) (string, error) {
 	// Not os.Executable: its name does not lead to the running program any more
 	// when that was replaced meanwhile.
@@ -36,6 +40,7 @@ func Find(candidates []string) (string, error) {
 	if !ok {
 		path = defaultPath
 	}
+	var doubt error
 	for _, c := range candidates {
 		paths := []string{c}
 		if !filepath.IsAbs(c) {
@@ -48,18 +53,37 @@ func Find(candidates []string) (string, error) {
 			}
 		}
 		for _, p := range paths {
-			if isProgram(p, self) {
+			info, err := os.Stat(p)
+			if err != nil && !isAbsent(err) {
+				doubt = errors.Join(doubt, err)
+			}
+			if err == nil && isProgram(p, info, self) {
 				return p, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("no low-level runtime found: looked for %s in PATH=%q; install one, or name it by the key runtimes of the configuration file",
-		quoted(candidates), path)
+	if doubt != nil {
+		return "", fmt.Errorf("find the low-level runtime %s: whether it is there cannot be told: %w", quoted(candidates), doubt)
+	}
+	return "", fmt.Errorf("%w: looked for %s in PATH=%q; install one, or name it by the key runtimes of the configuration file",
+		ErrNone, quoted(candidates), path)
 }
 
-func isProgram(path string, self os.FileInfo) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 &&
+// ErrNone is the error of Find that there is no low-level runtime.
+var ErrNone = errors.New("no low-level runtime found")
+
+// isAbsent tells whether an error means that nobody like us can run anything by that name.
+func isAbsent(err error) bool {
+	for _, e := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func isProgram(path string, info, self os.FileInfo) bool {
+	return info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 &&
 		!os.SameFile(info, self) && !(info.Size() == self.Size() && isCopy(path))
 }
 

@@ -1,10 +1,12 @@
 package lowlevel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +74,14 @@ func TestFind(t *testing.T) {
 				t.Errorf("Find(%q) = %q, %v; want %q", tt.candidates, got, err, tt.want)
 			}
 		})
+	}
+
+	// What cannot be looked at may be there, but nobody waits for it.
+	if got, err := Find([]string{"/\x00", crun}); got != crun || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := Find([]string{"/\x00"}); err == nil || errors.Is(err, ErrNone) || !strings.Contains(err.Error(), `the low-level runtime "/\x00": whether it is there cannot be told: stat`) {
+		t.Error(err)
 	}
 
 	_, err = Find([]string{"youki", self})
