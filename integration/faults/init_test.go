@@ -170,6 +170,7 @@ func init() {
 func playInit() error {
 	go func() {}() // some thread more
 	kind := os.Getenv(kindEnv)
+	syscall.CloseOnExec(3) // if it becomes another program before it has told
 	tell := func() {
 		f := os.NewFile(3, "ready")
 		f.Write([]byte{1})

@@ -87,7 +87,8 @@ func (c *container) checkExec() error {
 // TestPrecreate disturbs the filter of podman's stage: what it prints is whole, or it
 // fails.
 func TestPrecreate(t *testing.T) {
-	r := lowLevels(t)[0]
+	all := lowLevels(t)
+	r, other := all[0], all[len(all)-1]
 	filter := func(decide func(call) fault) (result, *trace, error) {
 		c, err := r.container(t)
 		if err != nil {
@@ -97,6 +98,11 @@ func TestPrecreate(t *testing.T) {
 		c.id = "same" // for the text to be
 		c.spec.Linux.CgroupsPath = ""
 		if err := c.write(); err != nil {
+			return result{}, nil, err
+		}
+		// All count that are installed, and none can be passed over.
+		toml := filepath.Join(c.dir, "timens.toml")
+		if err := os.WriteFile(toml, fmt.Appendf(nil, "runtimes = [%q, %q]\n", r.path, other.path), 0o644); err != nil {
 			return result{}, nil, err
 		}
 		x, err := c.gate.follow(decide)
