@@ -13,7 +13,7 @@ import (
 )
 
 // every says of how many lines one is run with real containers. TestArguments has them all.
-var every = flag.Int("every", 3, "run one of so many command lines; 1 runs all, which takes some minutes")
+var every = flag.Int("every", 5, "run one of so many command lines; 1 runs all, which takes some minutes")
 
 // TestCommands runs every command of runc with its options in all forms.
 func TestCommands(t *testing.T) {
@@ -111,7 +111,7 @@ func TestLog(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			same(t, r, func(w *world) {
 				for _, global := range []string{"--log @/log", "--log @/log --log-format text", "--log @/log --log-format json", "--log-format json", "--log @/none/log", "--log /dev/null", "--log log"} {
-					for _, line := range []string{"run c1", "run other/", "create -b @/none c1", "state none", "create --pid-file @/none/pid c1"} {
+					for _, line := range []string{"run c1", "run ../other", "create -b @/none c1", "state none", "create --pid-file @/none/pid c1"} {
 						w.renew(nil)
 						w.write("log", "what was there\n")
 						ours := ""

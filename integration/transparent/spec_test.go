@@ -1,9 +1,13 @@
 package transparent
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // cgroupParent is the cgroup of all containers here.
-const cgroupParent = "/timens-transparent"
+var cgroupParent = "/" + filepath.Base(base)
 
 func newSpec(mode []string) *specs.Spec {
 	limit := int64(100)

@@ -59,7 +59,7 @@ func TestSignals(t *testing.T) {
 		w.renew(nil, "hold")
 		cmd, e := w.start(call{line: "run c1"})
 		w.console = e.out
-		w.waitFor("the container", func() bool { return strings.Contains(w.read(e.out), "ready\n") })
+		w.waitFor("the container", func() bool { return strings.Contains(w.read(e.out), "ready\n") && w.initPID() != 0 })
 		w.look(e)
 		w.isRuntime(cmd)
 		signals := []unix.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGALRM}
