@@ -85,7 +85,7 @@ func (b *bench) wrapperJobs() ([]*way, error) {
 	if b.peer == "" {
 		return ways, nil
 	}
-	nvidia := alone(peer+", nothing to add", false, b.own(peer))
+	nvidia := alone(peer+", nothing to add", false, b.own(filepath.Base(b.peer)))
 	nvidia.env, nvidia.command, nvidia.baseline = []string{"XDG_CONFIG_HOME=" + b.dir}, "create", "timens-runc, nothing asked" // it looks at no other
 	config := fmt.Sprintf("[nvidia-container-runtime]\ndebug = \"/dev/null\"\nmode = \"legacy\"\nruntimes = [%q]\n", b.own("c-noop"))
 	if err := os.MkdirAll(filepath.Join(b.dir, peer), 0o755); err != nil {
