@@ -39,14 +39,15 @@ func TestReleaseIsReproducible(t *testing.T) {
 	want := []string{
 		"SHA256SUMS",
 		"oci-timens-" + packaged + "-1.aarch64.rpm", "oci-timens-" + packaged + "-1.x86_64.rpm",
-		"oci-timens-" + packaged + "-linux-amd64.tar.gz", "oci-timens-" + packaged + "-linux-arm64.tar.gz",
+		"oci-timens-" + packaged + "-linux-amd64.cdx.json", "oci-timens-" + packaged + "-linux-amd64.tar.gz",
+		"oci-timens-" + packaged + "-linux-arm64.cdx.json", "oci-timens-" + packaged + "-linux-arm64.tar.gz",
 		"oci-timens_" + packaged + "_amd64.deb", "oci-timens_" + packaged + "_arm64.deb",
 		"timens-hook.amd64", "timens-hook.arm64", "timens-runc.amd64", "timens-runc.arm64", "timensctl.amd64", "timensctl.arm64",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("released %q", names)
 	}
-	if err := shell(`cd "$1" && sha256sum --check --strict --quiet SHA256SUMS && test $(wc -l <SHA256SUMS) = 12`, first); err != nil {
+	if err := shell(`cd "$1" && sha256sum --check --strict --quiet SHA256SUMS && test $(wc -l <SHA256SUMS) = 14`, first); err != nil {
 		t.Error(err)
 	}
 	if err := shell(`diff -r "$1" "$2"`, first, filepath.Join(second, "dist", "release")); err != nil {
