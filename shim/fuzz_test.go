@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,11 +18,13 @@ import (
 // runcsLine is what runc makes of a command line that has it read a bundle.
 type runcsLine struct{ command, id, root, bundle, log, logFormat string }
 
+var runcsID = regexp.MustCompile(`^[a-zA-Z0-9_+.-]+$`)
+
 // asRunc reads a command line by the library and with the options of runc 1.5.2 (main.go,
 // create.go, run.go). It returns nil where runc would not get to read a bundle.
 func asRunc(args []string) (line *runcsLine) {
 	act := func(c *cli.Context) error {
-		if c.NArg() == 1 { // checkArgs
+		if c.NArg() == 1 && runcsID.MatchString(c.Args().First()) { // checkArgs, and validateID in libcontainer
 			line = &runcsLine{c.Command.Name, c.Args().First(), c.GlobalString("root"), c.String("bundle"), c.GlobalString("log"), c.GlobalString("log-format")}
 		}
 		return nil

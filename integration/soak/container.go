@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -225,6 +226,10 @@ func (c *container) reap() error {
 		return pid == c.pid || err != nil && !errors.Is(err, unix.EINTR)
 	}) {
 		err = errors.New("it has not ended")
+	}
+	if _, there := os.Stat(fmt.Sprintf("/proc/%d", c.pid)); errors.Is(err, unix.ECHILD) && errors.Is(there, fs.ErrNotExist) {
+		err = nil
+		c.s.note("inits that had been waited for already")
 	}
 	if err != nil {
 		return fmt.Errorf("waiting for process %d: %w", c.pid, err)

@@ -204,7 +204,8 @@ func (l *life) forced() error {
 	if err := errors.Join(c.judgeReport(), c.exec()); err != nil {
 		return err
 	}
-	if l.runtime.name == "crun" { // 1.8.1 deletes, and lets it run
+	// crun 1.8.1 deletes, and lets it run; runc 1.1 may leave its cgroups on a busy machine.
+	if l.runtime != l.s.runtimes[0] {
 		if _, err := c.must("kill", c.id, "KILL"); err != nil {
 			return err
 		}
