@@ -21,7 +21,7 @@ import (
 
 const (
 	// bootLimit is for a processor that is emulated, on a machine that is busy.
-	bootLimit = 2 * time.Minute
+	bootLimit = 6 * time.Minute
 	// Limit is how long one command may take, unless the guest is [Guest.Patient].
 	Limit = 3 * time.Minute
 )
