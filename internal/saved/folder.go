@@ -22,12 +22,11 @@ const rootDir = "/var/lib/oci-timens/saved"
 type folder struct {
 	root *os.Root
 	file *os.File // the folder itself
-	lock *os.File // nil where nothing is written
+	lock *os.File // or nil
 }
 
-// lockName is a file that nobody else can open. The folder itself may be one that others
-// can see, as where a kubelet has made it: they could lock that, and keep containers from
-// starting.
+// lockName is a file that nobody else can open, for a folder that others can, as a
+// kubelet makes it: they could lock that, and keep containers from starting.
 const lockName = ".lock"
 
 // path is where the store is. Runtimes start hooks mostly without an environment, so that
@@ -117,7 +116,14 @@ func makeFolder(path string) error {
 }
 
 // hold waits for the lock of the store, which ends when the folder is closed.
-func (f *folder) hold() (err error) {
+func (f *folder) hold() error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 == 0 {
+		return private.Lock(f.file, lockTimeout)
+	}
 	f.lock, err = f.root.OpenFile(lockName, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
