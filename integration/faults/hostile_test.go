@@ -118,8 +118,8 @@ func TestReuse(t *testing.T) {
 		sweep{name: "PID reused by " + name, counts: everyCall, faults: kills, trial: trial, alone: true}.run(t)
 	}
 	note(t, "PID reused: %d times, else the number was not free yet", reused)
-	if reused < 20 {
-		t.Errorf("the PID was reused only %d times", reused)
+	if reused == 0 {
+		t.Error("no PID was reused")
 	}
 }
 

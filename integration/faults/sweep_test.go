@@ -34,7 +34,7 @@ type sweep struct {
 	faults []fault
 	// trial does it once. decide is for the program's trace, which trial returns.
 	trial func(decide func(call) fault) (outcome, *trace, error)
-	alone bool // one trial at a time
+	alone bool // one trial at a time, and fewer of them unless all are wanted
 }
 
 // tally counts outcomes, for the summary.
@@ -88,9 +88,13 @@ func (s sweep) run(t *testing.T) {
 			}
 		})
 	}
-	from := 1 + int(time.Now().UnixNano())%*every
+	step := *every
+	if s.alone && step > 1 {
+		step *= 3
+	}
+	from := 1 + int(time.Now().UnixNano())%step
 	for _, f := range s.faults {
-		for k := from; k <= n.calls && !tooMany(t); k += *every {
+		for k := from; k <= n.calls && !tooMany(t); k += step {
 			jobs <- job{f, k}
 		}
 	}
