@@ -48,7 +48,7 @@ var commands = []command{
 	{name: "kill", operands: "c1 USR1", program: "hold", setup: []string{"run -d c1"}, options: []option{{"all a", "", ""}}},
 	{name: "exec", operands: "c1 /tell inside exit 6", program: "hold", setup: []string{"run -d c1"}, options: []option{
 		{"console-socket", "@/none", ""}, {"pidfd-socket", "@/none", ""}, {"cwd", "/dev", "/none"}, {"env e", "COLOUR=red", ""}, {"tty t", "", ""},
-		{"user u", "1000:1001", "x"}, {"additional-gids g", "7", "x"}, {"process p", "@/none", ""}, {"detach d", "", ""}, {"pid-file", "@/pid", "@/none/pid"},
+		{"user u", "1000:1001", "x"}, {"additional-gids g", "7", "x"}, {"process p", "@/none", ""}, {"detach d", "", ""}, {"pid-file", "@/pid", ""},
 		{"process-label", "x", ""}, {"apparmor", "x", ""}, {"no-new-privs", "", ""}, {"cap c", "CAP_KILL", "CAP_NONE"}, {"preserve-fds", "0", "x"},
 		{"cgroup", "/", ""}, {"ignore-paused", "", ""},
 	}},

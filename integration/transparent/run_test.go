@@ -195,7 +195,7 @@ func (w *world) texts() (all []result) {
 				out = withoutOurs(out)
 			}
 			e.add("stdout", out)
-			e.add("stderr", w.read(e.err))
+			e.add("stderr", retries.ReplaceAllString(w.read(e.err), ""))
 		}
 		all = append(all, result{e.title, strings.Split(normal(e.text, e.mask), "\n"), e.failed, e.refused})
 	}
@@ -209,6 +209,7 @@ var (
 	inode      = regexp.MustCompile(`(pipe|socket):\[[0-9]+\]`)
 	address    = regexp.MustCompile(`\b0x[0-9a-f]+`) // in what runc says when it panics
 	counters   = regexp.MustCompile(`("type":"stats".*"data":).*`)
+	retries    = regexp.MustCompile(`(?m)^.*Failed to remove cgroup \(will retry\).*\n`) // on a busy machine
 	timeOfDay  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 	number     = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
 	spaces     = regexp.MustCompile(` {2,}`)
