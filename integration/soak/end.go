@@ -30,7 +30,13 @@ func (c *container) end(failed bool) error {
 		c.sweep()
 	}
 	var left []string
-	if !eventually(20*time.Second, func() bool { left = c.left(); return len(left) == 0 }) {
+	if !eventually(20*time.Second, func() bool {
+		if aborted {
+			c.removeCgroups() // which may be busy for a moment
+		}
+		left = c.left()
+		return len(left) == 0
+	}) {
 		return fmt.Errorf("left: %s", strings.Join(left, ", "))
 	}
 	return errors.Join(os.RemoveAll(c.dir), os.RemoveAll(c.root()))
@@ -49,9 +55,6 @@ func (c *container) sweep() {
 		}
 		return len(processesOf(c.id)) == 0
 	})
-	for _, dir := range c.cgroups() {
-		_ = removeCgroup(dir)
-	}
 	_ = os.RemoveAll(c.root())
 	if temporary, _ := filepath.Glob(filepath.Join(c.bundle(), ".config.json.*")); len(temporary) > 0 {
 		c.s.note("config.json that a killed shim was about to write")
@@ -78,6 +81,12 @@ func (c *container) left() (list []string) {
 		list = append(list, "the bundle holds "+got)
 	}
 	return append(list, c.cgroups()...)
+}
+
+func (c *container) removeCgroups() {
+	for _, dir := range c.cgroups() {
+		_ = removeCgroup(dir)
+	}
 }
 
 func (c *container) cgroups() (dirs []string) {
