@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -26,6 +27,14 @@ var base = os.Getenv(baseEnv)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// What is started begins as from a terminal, also where "nohup" or a shell's "&" has had
+	// these ignored: a runtime that is told of signals takes that back at some moment,
+	// and what its containers inherit is then a matter of chance.
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 	var code int
 	var err error
 	switch {
