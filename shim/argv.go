@@ -153,9 +153,12 @@ func (w *walker) rest() error {
 		return unknownOption(w.unknown)
 	}
 	w.bare = len(w.args) == 0
+	quitting := false
 	for len(w.args) > 0 {
 		arg, isOption := w.next()
 		switch {
+		case quitting && arg == "--":
+			w.args = nil
 		case arg == "--":
 			if w.id == "" && len(w.args) > 0 {
 				w.id = w.args[0]
@@ -163,20 +166,25 @@ func (w *walker) rest() error {
 			}
 			return nil
 		case !isOption:
-			if w.id == "" {
+			if w.id == "" && !quitting {
 				w.id = arg
 				w.end()
 			}
 		default:
 			o := w.option(arg)
-			if o == nil {
+			switch {
+			case o != nil:
+				quitting = quitting || o.role == quits
+			case !quitting:
 				return unknownOption(arg)
 			}
-			if o.role == quits {
-				w.command = ""
-				return nil
-			}
 		}
+	}
+	// Of "create --version c1 --bundle" runc makes the bundle "--version": urfave/cli v1
+	// moves options, and not what it does not know, to the front (command.go, reorderArgs).
+	if quitting && w.lacking == "" {
+		w.command = ""
+		return nil
 	}
 	if w.lacking != "" && (w.command == "checkpoint" || w.command == "restore") {
 		// So podman asks whether the runtime knows --lsm-mount-context (pkg/checkpoint/
