@@ -20,6 +20,7 @@ func FuzzAnnotations(f *testing.F) {
 	f.Add("r saved-or-new:db\nb =0\ns db\nn default", byte(1))
 	f.Add("r/p v1:monotonic=12.000000001:boottime=20.5:realtime=1000:host-boottime=99.25:boot-id=00000000-1111-2222-3333-444444444444\nm/c.a +1s\nN a", byte(1))
 	f.Add("io.timens.resume \nT sandbox\ns/p x", byte(2))
+	f.Add("o monot"+strings.Repeat("\x06", 3900)+" 0 0", byte(1))
 	f.Fuzz(func(t *testing.T, lines string, kind byte) {
 		a := annotationsIn(lines, kind)
 		r, err := ParseAnnotations(a)

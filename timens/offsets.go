@@ -62,10 +62,10 @@ func ParseKernelText(text string) (o Offsets, listed map[Clock]bool, err error) 
 	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		c, v, err := parseKernelLine(line)
 		if err != nil {
-			return Offsets{}, nil, fmt.Errorf("line %d %q: %w", i+1, line, err)
+			return Offsets{}, nil, fmt.Errorf("line %d %.256q: %w", i+1, line, err)
 		}
 		if listed[c] {
-			return Offsets{}, nil, fmt.Errorf("line %d %q: the %v clock is listed twice", i+1, line, c)
+			return Offsets{}, nil, fmt.Errorf("line %d %.256q: the %v clock is listed twice", i+1, line, c)
 		}
 		listed[c] = true
 		o = o.With(c, v)
@@ -85,15 +85,15 @@ func parseKernelLine(line string) (Clock, Offset, error) {
 	case "boottime", "7":
 		clock = Boottime
 	default:
-		return 0, Offset{}, fmt.Errorf("unknown clock %q: want monotonic (1) or boottime (7)", f[0])
+		return 0, Offset{}, fmt.Errorf("unknown clock %.64q: want monotonic (1) or boottime (7)", f[0])
 	}
 	secs, err := strconv.ParseInt(f[1], 10, 64)
 	if err != nil {
-		return 0, Offset{}, fmt.Errorf("seconds %q are no 64-bit number", f[1])
+		return 0, Offset{}, fmt.Errorf("seconds %.64q are no 64-bit number", f[1])
 	}
 	nanos, err := strconv.ParseInt(f[2], 10, 64)
 	if err != nil {
-		return 0, Offset{}, fmt.Errorf("nanoseconds %q are no number", f[2])
+		return 0, Offset{}, fmt.Errorf("nanoseconds %.64q are no number", f[2])
 	}
 	v, err := NewOffset(secs, nanos)
 	return clock, v, err
