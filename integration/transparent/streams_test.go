@@ -75,7 +75,8 @@ func TestSignals(t *testing.T) {
 
 		w.renew(nil, "hold")
 		cmd, e = w.start(call{line: "run c1"})
-		w.waitFor("the container", func() bool { return strings.Contains(w.read(e.out), "ready\n") })
+		// crun writes its state when the container runs already.
+		w.waitFor("the container", func() bool { return strings.Contains(w.read(e.out), "ready\n") && w.initPID() != 0 })
 		w.signal(cmd.Process.Pid, unix.SIGKILL)
 		w.finish(cmd, e)
 		w.look(e)
