@@ -160,7 +160,8 @@ func (c *commit) mkdirs(list []string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.Chmod(c.h.real(dir), 0o755); err != nil { //nolint:gosec // engines read it, whatever the umask
+		// Engines read it, whatever the umask.
+		if err := os.Chmod(c.h.real(dir), 0o755); err != nil {
 			return err
 		}
 		if err := syncDir(c.h.real(filepath.Dir(dir))); err != nil {
