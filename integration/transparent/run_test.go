@@ -229,6 +229,7 @@ func normal(text string, mask bool) string {
 	text = pidNumber.ReplaceAllString(text, "PID")
 	if mask {
 		text = number.ReplaceAllString(text, "N")
+		return spaces.ReplaceAllString(text, " ") // columns are as wide as their numbers
 	}
 	return spaces.ReplaceAllString(text, "  ")
 }
