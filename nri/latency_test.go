@@ -2,9 +2,11 @@ package nri
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -50,11 +52,55 @@ func TestKeepProcessor(t *testing.T) {
 	if a.Policy != unix.SCHED_NORMAL || a.Runtime != uint64(slice) && a.Runtime != 0 { // before 6.12
 		t.Errorf("policy %d, slice %d ns", a.Policy, a.Runtime)
 	}
+	if mayNice(t) && a.Nice > nice {
+		t.Errorf("nice %d", a.Nice)
+	}
+}
+
+func mayNice(t *testing.T) bool {
+	t.Helper()
 	var caps [2]unix.CapUserData
 	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &caps[0]); err != nil {
 		t.Fatal(err)
 	}
-	if may := caps[0].Effective&(1<<unix.CAP_SYS_NICE) != 0; may && a.Nice > nice {
-		t.Errorf("nice %d", a.Nice)
+	return caps[0].Effective&(1<<unix.CAP_SYS_NICE) != 0
+}
+
+// TestUrgently asks the kernel before, meanwhile and afterwards.
+func TestUrgently(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := urgently()
+	meanwhile, err := unix.SchedGetAttr(0, 0)
+	inherited := make(chan uint32)
+	go func() { // on another thread
+		a, err := unix.SchedGetAttr(0, 0)
+		if err != nil {
+			t.Error(err)
+			a = meanwhile
+		}
+		inherited <- a.Policy
+	}()
+	if p := <-inherited; p != unix.SCHED_NORMAL {
+		t.Errorf("another thread has policy %d", p)
+	}
+	done()
+	after, err2 := unix.SchedGetAttr(0, 0)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	if *after != *before {
+		t.Errorf("%+v, and afterwards %+v", *before, *after)
+	}
+	switch {
+	case meanwhile.Policy == unix.SCHED_FIFO && meanwhile.Priority == 1:
+	case *meanwhile != *before:
+		t.Errorf("meanwhile %+v", *meanwhile)
+	case mayNice(t):
+		t.Log("this cgroup gives real-time tasks no time") // with RT_GROUP_SCHED
 	}
 }

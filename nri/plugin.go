@@ -48,6 +48,7 @@ type asked struct {
 // it from being created, and is told to whoever has asked for the pod.
 func (p *Plugin) CreateContainer(_ context.Context, sandbox *api.PodSandbox, c *api.Container) (*api.ContainerAdjustment, []*api.ContainerUpdate, error) {
 	start := time.Now()
+	defer urgently()()
 	result := resultError
 	log := p.entry(sandbox, c)
 	defer func() { p.metrics.handled(result, time.Since(start)) }()
@@ -79,6 +80,7 @@ func (p *Plugin) CreateContainer(_ context.Context, sandbox *api.PodSandbox, c *
 // StartContainer refuses a container that should have got the hooks, and has not: an
 // engine goes on without a plugin that was killed while it was asked, or took too long.
 func (p *Plugin) StartContainer(_ context.Context, sandbox *api.PodSandbox, c *api.Container) error {
+	defer urgently()()
 	if settled(p.hook, c) {
 		return nil
 	}

@@ -15,6 +15,7 @@ var (
 	serve   = flag.String("serve", "", "start a cluster whose pods get clocks by this way, NRI or RuntimeClass, until interrupted")
 	rounds  = flag.Int("rounds", 0, "measure instead of testing: rounds of each way to create pods")
 	many    = flag.Int("pods", 100, "pods that are created at once")
+	only    = flag.String("only", "", "measure only the ways whose name has this in it")
 	churned = flag.Int("churn", 0, "measure instead of testing: pods that are created and deleted in all")
 )
 

@@ -45,6 +45,9 @@ func TestMeasure(t *testing.T) {
 		{name: "NRI, nothing asked", plugin: true},
 		{name: "NRI, both clocks", plugin: true, asks: both},
 	}
+	base := ways[0]
+	ways = slices.DeleteFunc(ways, func(w *way) bool { return w != base && !strings.Contains(w.name, *only) })
+	c.allowRealTime()
 	c.measure(t, &way{name: "warm-up"}, 10)
 	handled := histogram{}
 	for range *rounds {
@@ -64,17 +67,29 @@ func TestMeasure(t *testing.T) {
 	fmt.Printf("\n%d pods created at once on one node, Kubernetes 1.34.4 with containerd %s and runc 1.5.2; medians of %d interleaved rounds.\n\n"+
 		"| pods | all Running | ratio | goal | processor time of the node | ratio |\n|---|---|---|---|---|---|\n", *many, newest, *rounds)
 	for _, w := range ways {
-		ratio := median(ratios(w.wall, ways[0].wall))
+		ratio := median(ratios(w.wall, base.wall))
 		judged := ""
-		if w != ways[0] && w != ways[1] {
+		if w.class || w.plugin {
 			judged = fmt.Sprintf("≤ %.2f %s", goal, mark(ratio <= goal))
 		}
 		fmt.Printf("| %s | %.2f s | %.3f | %s | %.2f s | %.3f |\n", w.name, median(w.wall).Seconds(), ratio, judged,
-			median(w.cpu).Seconds(), median(ratios(w.cpu, ways[0].cpu)))
+			median(w.cpu).Seconds(), median(ratios(w.cpu, base.cpu)))
+	}
+	if len(handled) == 0 {
+		return
 	}
 	p99 := handled.quantile(0.99)
 	fmt.Printf("\nCreateContainer in timens-nri, of %.0f: p50 ≤ %v, p99 ≤ %v (goal ≤ 2 ms %s)\n",
 		handled[len(handled)-1].count, handled.quantile(0.5), p99, mark(p99 <= 2*time.Millisecond))
+}
+
+// allowRealTime gives the machine real-time priorities, as it has them on the kernels of
+// distributions, that do not share them out among cgroups (RT_GROUP_SCHED).
+func (c *cluster) allowRealTime() {
+	f := "/sys/fs/cgroup/cpu/cpu.rt_runtime_us"
+	if _, err := os.Stat(c.m.Path(f)); err == nil {
+		c.m.Run("sh", "-c", "echo 500000 >"+f)
+	}
 }
 
 // measure creates pods at once, and tells how long it takes until all run, and what
@@ -166,7 +181,7 @@ func (c *cluster) processor(t *testing.T) time.Duration {
 
 func median[T ~int64 | ~float64](all []T) T {
 	sorted := slices.Sorted(slices.Values(all))
-	return sorted[len(sorted)/2]
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 func ratios(a, b []time.Duration) (r []float64) {
