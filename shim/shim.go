@@ -101,7 +101,9 @@ func (s *shim) try() (status int, err error) {
 // it because nobody can stop them, or move them elsewhere.
 func (s *shim) runtimes() (names []string, err error) {
 	if s.inv.checkpoints() || s.inv.restores() {
-		s.cfg, _ = config.Load() // for its log-file
+		if s.cfg, err = config.Load(); err == nil { // for its log-file
+			return s.cfg.Runtimes, nil
+		}
 	}
 	if !s.inv.makesContainer() {
 		return config.LoadRuntimes()

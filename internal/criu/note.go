@@ -2,9 +2,7 @@ package criu
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -63,18 +61,7 @@ func (n Note) Write(bundle string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(bundle, "."+NoteName+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(out, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(bundle, NoteName))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return replace(filepath.Join(bundle, NoteName), append(out, '\n'))
 }
 
 // ReadNote reads the note in a bundle. Where there is none the error matches

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -61,19 +62,36 @@ func (s Sidecar) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+SidecarName+".*")
+	return replace(filepath.Join(dir, SidecarName), append(out, '\n'))
+}
+
+// replace writes a file in place of an older one, which is of no use any more: it goes
+// first. To rename over a file has ext4 write the new one to the disk at once
+// (auto_da_alloc, Documentation/admin-guide/ext4.rst), and CRIU wait for that.
+func replace(path string, text []byte) (err error) {
+	dir, name := filepath.Split(path)
+	temp := fmt.Sprintf("%s.%s.%016x", dir, name, rand.Uint64())
+	// By system calls: an os.File would be registered with epoll first, see spec.OpenText.
+	f, err := unix.Open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 	if err != nil {
+		return &fs.PathError{Op: "create", Path: temp, Err: err}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(&fs.PathError{Op: "write", Path: path, Err: err}, unix.Unlink(temp))
+		}
+	}()
+	n, err := unix.Write(f, text)
+	if err == nil && n < len(text) {
+		err = io.ErrShortWrite
+	}
+	if err = errors.Join(err, unix.Close(f)); err != nil {
 		return err
 	}
-	_, err = f.Write(append(out, '\n'))
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, SidecarName))
+	if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return unix.Rename(temp, path)
 }
 
 // Remove takes the sidecar of an earlier checkpoint away.
