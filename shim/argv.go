@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -141,10 +142,30 @@ func (w *walker) global() error {
 			}
 			return nil
 		case o.role == quits:
-			return nil
+			return w.quit()
 		}
 	}
 	return nil
+}
+
+// quit reads the rest where an option has had the runtime print something and end. Of options
+// that are given twice runc takes the last one, and crun the first.
+func (w *walker) quit() error {
+	for i, arg := range w.args {
+		if takesBack(arg) && slices.ContainsFunc(w.args[i:], isRead) {
+			return unknownOption(arg)
+		}
+	}
+	return nil
+}
+
+func takesBack(arg string) bool {
+	name, value, hasValue := strings.Cut(strings.TrimSpace(arg), "=")
+	if yes, err := strconv.ParseBool(value); !hasValue || yes && err == nil || !strings.HasPrefix(name, "-") {
+		return false
+	}
+	o := options.long(strings.TrimLeft(name, "-"), false)
+	return o != nil && o.role == quits
 }
 
 // rest reads what comes after the command.
@@ -173,6 +194,8 @@ func (w *walker) rest() error {
 		default:
 			o := w.option(arg)
 			switch {
+			case o != nil && o.role == stays && quitting:
+				return unknownOption(arg)
 			case o != nil:
 				quitting = quitting || o.role == quits
 			case !quitting:

@@ -105,6 +105,8 @@ func TestParse(t *testing.T) {
 		{"create -h c1", invocation{}},
 		{"create --help=true c1", invocation{}}, // to runc; others refuse it
 		{"checkpoint -h=1 c1", invocation{}},
+		{"-v -v=true run c1", invocation{}},
+		{"-v -v=false state c1", invocation{}},
 		// But here it may be.
 		{"--version=false create c1", create(nil)},
 		{"create -h=false c1", create(nil)},
@@ -144,6 +146,9 @@ func TestParseRefuses(t *testing.T) {
 		"create --new=x -b /b c1":     "--new=x",
 		"create --con /x c1":          "--con", // of two
 		"create -dx c1":               "-dx",
+		"-v -v=false run c1":          "-v=false", // runc goes on, and crun prints its version
+		"--help -d -h=f create c1":    "-h=f",
+		"create -h --help=false c1":   "--help=false",
 	} {
 		inv, err := parse(strings.Fields(args))
 		want := `unknown option "` + option + `": what it does to the words after it, and to the bundle, cannot be told; leave it out`

@@ -15,6 +15,7 @@ const (
 	imagePath
 	preDump
 	quits // help and version: the runtime prints and does nothing else
+	stays // --help=false and the like, which take that back for runc
 )
 
 // option is one that some runtime takes. One table serves all runtimes before the

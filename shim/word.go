@@ -57,7 +57,7 @@ func (w *walker) take(o *option, value string, hasValue bool) *option {
 		yes, err := strconv.ParseBool(value)
 		yes = !hasValue || yes && err == nil // --pre-dump=false
 		if o.role == quits && !yes {
-			return &option{}
+			return &option{role: stays}
 		}
 		if o.role == preDump {
 			w.preDump = yes
