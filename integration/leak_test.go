@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"oci-timens/integration/apart"
 )
 
 // processes lists the PIDs there are; all belong to the tests.
@@ -144,7 +146,7 @@ func cgroupsOf(name string) []string {
 	all = append(all, "/sys/fs/cgroup"+cgroupParent+name) // cgroup v2
 	return slices.DeleteFunc(all, func(path string) bool {
 		_, err := os.Stat(path)
-		return err != nil || strings.HasPrefix(path, unified) // which prepareMounts replaced
+		return err != nil || strings.HasPrefix(path, apart.Unified) // which PrepareMounts replaced
 	})
 }
 

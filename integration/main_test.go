@@ -7,12 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"oci-timens/integration/apart"
 )
 
 // baseEnv names the folder of one run of the tests. It is set for the second
@@ -66,22 +66,7 @@ func outside() (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), baseEnv+"="+dir)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID,
-		Pdeathsig:  unix.SIGKILL,
-	}
-	runtime.LockOSThread() // whose end Pdeathsig goes by
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() {
-		return exit.ExitCode(), nil
-	}
-	return 0, err
+	return apart.Run(apart.Again(os.Args[1:], baseEnv+"="+dir), 0)
 }
 
 // build compiles the programs under test and the tests' own into dir.
@@ -110,7 +95,7 @@ func build(dir string) error {
 
 // inside runs the tests as the first process of their own PID namespace.
 func inside(m *testing.M) (code int, err error) {
-	if err := prepareMounts(); err != nil {
+	if _, err := apart.PrepareMounts(); err != nil {
 		return 1, err
 	}
 	if err := prepareUsers(); err != nil {
@@ -119,31 +104,6 @@ func inside(m *testing.M) (code int, err error) {
 	code = m.Run()
 	printMatrix()
 	return code, errors.Join(removeCgroups(), checkNothingLeft())
-}
-
-// unified is where cgroup2 is mounted beside cgroup v1 ("hybrid mode"), which
-// crun refuses.
-const unified = "/sys/fs/cgroup/unified"
-
-// prepareMounts makes every mount from here on private to the tests.
-func prepareMounts() error {
-	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
-	}
-	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mounting /proc: %w", err)
-	}
-	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
-		return fmt.Errorf("hiding /run: %w", err)
-	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(unified, &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
-		return nil //nolint:nilerr // no such mount: nothing to hide
-	}
-	if err := unix.Mount("tmpfs", unified, "tmpfs", 0, ""); err != nil {
-		return fmt.Errorf("hiding %s: %w", unified, err)
-	}
-	return nil
 }
 
 // checkNothingLeft looks for what no single test could have seen.

@@ -4,9 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -100,15 +97,9 @@ func TestOverhead(t *testing.T) {
 // noop is the same container, of a runtime that passes for runc and does nothing.
 func (c *container) noop() *container {
 	c.t.Helper()
-	file := filepath.Join(machine.Programs(c.t).Dir, "noop")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "../cmd/noop")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		c.t.Fatalf("building noop: %v\n%s", err, text)
-	}
 	alone := *c
 	alone.name, alone.path = "noop", "/opt/noop"
-	c.Copy(file, alone.path, 0o755)
+	c.Copy(machine.Program(c.t, "noop"), alone.path, 0o755)
 	return &alone
 }
 

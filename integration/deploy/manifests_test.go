@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"oci-timens/integration/machine"
 )
 
 // TestManifests applies everything to a real API server.
@@ -131,7 +133,7 @@ func checkCommand(t *testing.T, overlay string, words []any, help map[string]str
 	}
 	name := strings.Join(command, " ")
 	if help[name] == "" {
-		text, err := exec.Command(build(t, strings.TrimPrefix(command[0], "/")), append(command[1:], "--help")...).CombinedOutput()
+		text, err := exec.Command(machine.Program(t, strings.TrimPrefix(command[0], "/")), append(command[1:], "--help")...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s --help: %v\n%s", name, err, text)
 		}

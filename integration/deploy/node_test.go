@@ -63,7 +63,7 @@ func newNode(t *testing.T) *node {
 	n.m.Write("/usr/local/bin/restart-containerd", restartCommand, 0o755)
 	n.m.Write("/usr/local/sbin/manager", manager, 0o755)
 	for _, p := range []string{"timens-hook", "timens-runc", "timensctl", "timens-install"} {
-		n.m.Copy(build(t, p), rootfs+"/"+p, 0o555)
+		n.m.Copy(machine.Program(t, p), rootfs+"/"+p, 0o555)
 	}
 	n.m.Copy(machine.Image(t, probeImage), "/root/image.tar", 0o644)
 	n.m.Run("mkdir", "-p", rootfs+"/proc", rootfs+"/dev", rootfs+"/sys", rootfs+"/host", rootfs+"/config")

@@ -8,13 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"oci-timens/integration/apart"
 	"oci-timens/integration/machine"
 )
 
@@ -60,11 +59,7 @@ func TestMain(m *testing.M) {
 
 // again starts this binary in another role.
 func again(role string, env ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(append(os.Environ(), roleEnv+"="+role), env...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd
+	return apart.Again(os.Args[1:], append(env, roleEnv+"="+role)...)
 }
 
 // outside gives the tests a folder, and namespaces that end with them.
@@ -77,25 +72,13 @@ func outside() (code int, err error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return 1, err
 	}
-	cmd := again("first", baseEnv+"="+dir, "TMPDIR="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
-	runtime.LockOSThread() // whose end Pdeathsig goes by
-	defer runtime.UnlockOSThread()
-	return exitOf(cmd.Run())
-}
-
-func exitOf(err error) (int, error) {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() {
-		return exit.ExitCode(), nil
-	}
-	return 0, err
+	return apart.Run(again("first", baseEnv+"="+dir, "TMPDIR="+dir), 0)
 }
 
 // first is process 1: it takes care of orphans, which the tests could not tell from
 // processes that they have started.
 func first() (code int, err error) {
-	if err := prepareMounts(); err != nil {
+	if _, err := apart.PrepareMounts(); err != nil {
 		return 1, err
 	}
 	cmd := again("tests")
@@ -119,28 +102,6 @@ func inside(m *testing.M) (code int, err error) {
 	return code, errors.Join(removeCgroups(), checkNothingLeft())
 }
 
-// unified is where cgroup2 is mounted beside cgroup v1 ("hybrid mode"), which crun
-// refuses.
-const unified = "/sys/fs/cgroup/unified"
-
-// prepareMounts makes every mount from here on private to the tests.
-func prepareMounts() error {
-	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
-	}
-	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mounting /proc: %w", err)
-	}
-	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
-		return fmt.Errorf("hiding /run: %w", err)
-	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(unified, &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
-		return nil //nolint:nilerr // no such mount: nothing to hide
-	}
-	return os.NewSyscallError("hiding "+unified, unix.Mount("tmpfs", unified, "tmpfs", 0, ""))
-}
-
 // cgroupsOf lists the cgroups of a name below the tests' own, in every hierarchy.
 func cgroupsOf(name string) (list []string) {
 	all, err := filepath.Glob("/sys/fs/cgroup/*" + cgroupParent + name) // cgroup v1
@@ -148,7 +109,7 @@ func cgroupsOf(name string) (list []string) {
 		panic(err)
 	}
 	for _, path := range append(all, "/sys/fs/cgroup"+cgroupParent+name) { // and v2
-		if _, err := os.Stat(path); err == nil && !strings.HasPrefix(path, unified) {
+		if _, err := os.Stat(path); err == nil && !strings.HasPrefix(path, apart.Unified) {
 			list = append(list, path)
 		}
 	}

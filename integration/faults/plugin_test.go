@@ -90,7 +90,7 @@ type plugin struct {
 // there is.
 func (e *engine) start(g gate) (*plugin, error) {
 	e.connected.Store(0)
-	argv := []string{nriProgram(e.t), "--socket", e.socket(), "--listen", "", "--hook", "/hook",
+	argv := []string{machine.Program(e.t, "timens-nri"), "--socket", e.socket(), "--listen", "", "--hook", "/hook",
 		"--config", filepath.Join(e.dir, "timens.toml"), "--log-level", "error"}
 	if g != "" {
 		argv = g.grandchild(argv[0], argv[1:]...)
@@ -200,19 +200,4 @@ func TestPlugin(t *testing.T) {
 	files := func(c call) bool { return names[c.nr] != "" && !untouchable[c.nr] }
 	sweep{name: "plugin is killed", counts: all, faults: kills, trial: e.pluginTrial, alone: true}.run(t)
 	sweep{name: "plugin's files fail", counts: files, faults: errnos, trial: e.pluginTrial, alone: true}.run(t)
-}
-
-// nriProgram builds timens-nri once.
-func nriProgram(t *testing.T) string {
-	path := filepath.Join(machine.Programs(t).Dir, "timens-nri")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/timens-nri")
-	cmd.Dir = filepath.Join("..", "..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building timens-nri: %v\n%s", err, out)
-	}
-	return path
 }

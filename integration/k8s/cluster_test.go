@@ -93,7 +93,7 @@ func (c *cluster) install(t testing.TB) {
 	c.m.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
 	c.m.Install()
 	if c.stack.way != byClass {
-		c.m.Copy(built(t, "timens-nri"), plugin, 0o755)
+		c.m.Copy(machine.Program(t, "timens-nri"), plugin, 0o755)
 	}
 }
 

@@ -1,15 +1,9 @@
 package k8s
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"oci-timens/integration/machine"
 )
 
 const (
@@ -26,26 +20,6 @@ const (
 )
 
 var ofPlugin = map[string]bool{restartOfPlugin: true, pluginAbsent: true, pluginKilled: true, pluginSlow: true}
-
-var building sync.Mutex
-
-// built is a program of ours that only nodes of Kubernetes have, built once for all
-// tests, beside the others.
-func built(t testing.TB, name string) string {
-	t.Helper()
-	building.Lock()
-	defer building.Unlock()
-	out := filepath.Join(machine.Programs(t).Dir, name)
-	if _, err := os.Stat(out); err == nil {
-		return out
-	}
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", out, "./cmd/"+name)
-	cmd.Dir, cmd.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building %s: %v\n%s", name, err, text)
-	}
-	return out
-}
 
 // startPlugin starts the plugin as a process of the node, and again after it was stopped.
 func (c *cluster) startPlugin(t testing.TB) {

@@ -2,8 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,12 +15,7 @@ func TestNone(t *testing.T) {
 	t.Parallel()
 	m := machine.New(t, "/")
 	install(t, m)
-	notimens := filepath.Join(t.TempDir(), "notimens")
-	build := exec.Command("go", "build", "-o", notimens, "../cmd/notimens")
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
-	m.Copy(notimens, "/run/notimens", 0o755)
+	m.Copy(machine.Program(t, "notimens"), "/run/notimens", 0o755)
 	m.Copy(machine.Tool(t, "runc-1.5.2"), "/files/runc", 0o755)
 	reason := fmt.Sprintf("kernel %s has no time namespaces: they need Linux 5.6 with CONFIG_TIME_NS", m.Run("uname", "-r"))
 

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -40,11 +41,8 @@ var build = sync.OnceValues(func() (b Built, err error) {
 		{"", b.Hook, "./cmd/timens-hook"}, {"", b.Shim, "./cmd/timens-runc"}, {"", b.Ctl, "./cmd/timensctl"},
 		{"integration", b.Probe, "./cmd/probe"},
 	} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", p.out, p.pkg)
-		cmd.Dir = filepath.Join(module(), p.dir)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return b, fmt.Errorf("building %s: %w\n%s", p.pkg, err, out)
+		if err := compile(p.dir, p.pkg, p.out); err != nil {
+			return b, err
 		}
 	}
 	return b, nil
@@ -59,6 +57,39 @@ func Programs(t testing.TB) Built {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// compile makes a static program of a package in a folder of the module under test.
+func compile(dir, pkg, out string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", out, pkg)
+	cmd.Dir = filepath.Join(module(), dir)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, said)
+	}
+	return nil
+}
+
+var compiling sync.Mutex
+
+// Program builds another program beside those of Programs, once: timens-NAME of the project,
+// else one of the tests' own.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	compiling.Lock()
+	defer compiling.Unlock()
+	out := filepath.Join(Programs(t).Dir, name)
+	if _, err := os.Stat(out); err == nil {
+		return out
+	}
+	dir := "integration"
+	if strings.HasPrefix(name, "timens-") {
+		dir = ""
+	}
+	if err := compile(dir, "./cmd/"+name, out); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // Main runs the tests of a package, and removes what they built. It is what

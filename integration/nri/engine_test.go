@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,13 +13,7 @@ import (
 	"oci-timens/internal/probe"
 )
 
-func TestMain(m *testing.M) {
-	code := machine.Main(m)
-	if built != "" {
-		os.RemoveAll(built)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(machine.Main(m)) }
 
 // image holds the probe, and serves as pause image too.
 const image = "localhost/probe:latest"
@@ -122,7 +113,7 @@ func newEngine(t *testing.T, s stack, nri string, options ...string) *engine {
 	e.m.Write("/etc/containerd/config.toml", fmt.Sprintf(text, runtime, nri), 0o640)
 	e.m.Copy(machine.Programs(t).Hook, hostHook, 0o755)
 	e.m.Copy(machine.Programs(t).Probe, "/usr/local/bin/probe", 0o755)
-	e.m.Copy(plugin(t), "/usr/local/bin/timens-nri", 0o755)
+	e.m.Copy(machine.Program(t, "timens-nri"), "/usr/local/bin/timens-nri", 0o755)
 	e.m.Copy("/bin/busybox", "/usr/local/bin/busybox", 0o755)
 	e.m.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
 	client, err := cri.Dial(e.m.Path("/run/containerd/containerd.sock"))
@@ -135,33 +126,6 @@ func newEngine(t *testing.T, s stack, nri string, options ...string) *engine {
 	e.startPlugin(options...)
 	return e
 }
-
-var built string
-
-// plugin builds the plugin, once.
-func plugin(t testing.TB) string {
-	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "timens-nri-")
-	if err != nil {
-		return "", err
-	}
-	built = dir
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", filepath.Join(dir, "timens-nri"), "./cmd/timens-nri")
-	cmd.Dir = filepath.Join("..", "..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building timens-nri: %w\n%s", err, out)
-	}
-	return filepath.Join(dir, "timens-nri"), nil
-})
 
 // start starts containerd, and again after it was stopped.
 func (e *engine) start() {

@@ -28,7 +28,7 @@ const (
 // pods that come and go: each with two containers, and many annotations.
 func TestManyPods(t *testing.T) {
 	m := machine.New(t, "/")
-	m.Copy(plugin(t), "/usr/local/bin/timens-nri", 0o755)
+	m.Copy(machine.Program(t, "timens-nri"), "/usr/local/bin/timens-nri", 0o755)
 	m.Copy("/bin/busybox", "/usr/local/bin/busybox", 0o755)
 	m.Run("mkdir", "-p", "/run/nri")
 	engine, err := adaptation.New("soak", "1", func(ctx context.Context, with adaptation.SyncCB) error {

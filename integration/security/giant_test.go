@@ -117,7 +117,7 @@ func (g giant) run(t *testing.T) {
 	b := machine.Programs(t)
 	dir := t.TempDir()
 	bundle, toml := filepath.Join(dir, "bundle"), filepath.Join(dir, "config.toml")
-	err := errors.Join(os.Mkdir(bundle, 0o755), os.WriteFile(toml, fmt.Appendf(nil, "runtimes = [%q]\n%s", noop(t), g.policy), 0o644))
+	err := errors.Join(os.Mkdir(bundle, 0o755), os.WriteFile(toml, fmt.Appendf(nil, "runtimes = [%q]\n%s", machine.Program(t, "noop"), g.policy), 0o644))
 	if g.config != nil && err == nil {
 		path := filepath.Join(bundle, "config.json")
 		if err = os.WriteFile(path, []byte(g.config()), 0o644); err == nil && g.size > 0 {

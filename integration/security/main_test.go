@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"oci-timens/integration/apart"
 	"oci-timens/integration/machine"
 	"oci-timens/internal/testenv"
 )
@@ -36,10 +37,7 @@ func TestMain(m *testing.M) {
 // outside starts the tests where the machine's /run is not seen, in which the programs
 // keep what they know of runtimes.
 func outside() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd := apart.Again(os.Args[1:], insideEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 	err := cmd.Run()
 	var exit *exec.ExitError

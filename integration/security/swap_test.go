@@ -118,7 +118,7 @@ func newVictim(t *testing.T, dir string) *victim {
 	t.Helper()
 	v := &victim{path: filepath.Join(dir, "victim.json"), toml: filepath.Join(dir, "config.toml")}
 	err := errors.Join(os.WriteFile(v.path, []byte(asking), 0o600), os.Chown(v.path, 4242, 4242),
-		os.WriteFile(v.toml, fmt.Appendf(nil, "runtimes = [%q]\n", noop(t)), 0o644), unix.Lstat(v.path, &v.before))
+		os.WriteFile(v.toml, fmt.Appendf(nil, "runtimes = [%q]\n", machine.Program(t, "noop")), 0o644), unix.Lstat(v.path, &v.before))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,17 +149,4 @@ func (v *victim) attack(t *testing.T, bundle string) map[string]int {
 		t.Errorf("the other file is now %+v, %s, %v, %v", now, text, err, e)
 	}
 	return ends
-}
-
-// noop builds a low-level runtime that sets offsets by itself, by what it says, and does
-// nothing.
-func noop(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(machine.Programs(t).Dir, "noop")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/noop")
-	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
 }

@@ -16,14 +16,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"oci-timens/integration/apart"
 )
 
 // dirEnv names the folder of one run, for the second start of this program, inside of
@@ -99,13 +97,11 @@ func (s *soak) outside() (err error) {
 	}
 	defer func() { err = errors.Join(err, group.remove()) }()
 	// The seed is drawn here once.
-	cmd := exec.Command("/proc/self/exe", append(os.Args[1:], "-seed", fmt.Sprint(s.seed))...)
-	cmd.Env = append(os.Environ(), dirEnv+"="+s.dir)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
-	runtime.LockOSThread() // whose end Pdeathsig goes by
-	defer runtime.UnlockOSThread()
-	return cmd.Run()
+	code, err := apart.Run(apart.Again(append(os.Args[1:], "-seed", fmt.Sprint(s.seed)), dirEnv+"="+s.dir), 0)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("exit status %d", code)
+	}
+	return err
 }
 
 // install copies hook and shim, which somebody may build anew meanwhile.

@@ -14,27 +14,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// unified is where cgroup2 is mounted beside cgroup v1, which crun refuses.
-const unified = "/sys/fs/cgroup/unified"
+	"oci-timens/integration/apart"
+)
 
 // prepare makes mounts and cgroups the program's own.
 func (s *soak) prepare(group cgroup) error {
-	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
-	}
-	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mounting /proc: %w", err)
-	}
-	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
-		return fmt.Errorf("hiding /run: %w", err)
-	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(unified, &fs); err == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
-		if err := unix.Mount("tmpfs", unified, "tmpfs", 0, ""); err != nil {
-			return fmt.Errorf("hiding %s: %w", unified, err)
-		}
+	if _, err := apart.PrepareMounts(); err != nil {
+		return err
 	}
 	for _, d := range []string{"containers", "root"} {
 		if err := os.Mkdir(filepath.Join(s.dir, d), 0o755); err != nil {
@@ -56,7 +43,7 @@ func (g cgroup) folders() []string {
 	all = append(all, "/sys/fs/cgroup/"+g.name) // cgroup v2
 	return slices.DeleteFunc(all, func(path string) bool {
 		_, err := os.Stat(path)
-		return err != nil || strings.HasPrefix(path, unified)
+		return err != nil || strings.HasPrefix(path, apart.Unified)
 	})
 }
 

@@ -8,13 +8,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"oci-timens/integration/apart"
 	"oci-timens/internal/testenv"
 )
 
@@ -66,22 +66,7 @@ func outside() (code int, err error) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(reports, 0o777), os.Chmod(reports, 0o777), build(filepath.Join(dir, "bin"))); err != nil {
 		return 1, err
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), baseEnv+"="+dir)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC,
-		Pdeathsig:  unix.SIGKILL,
-	}
-	runtime.LockOSThread() // whose end Pdeathsig goes by
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() {
-		return exit.ExitCode(), nil
-	}
-	return 0, err
+	return apart.Run(apart.Again(os.Args[1:], baseEnv+"="+dir), unix.CLONE_NEWIPC)
 }
 
 func build(bin string) error {
@@ -115,39 +100,19 @@ func inside(m *testing.M) (code int, err error) {
 	if os.Getpid() != 1 {
 		return 1, errors.New(baseEnv + " is set outside of the tests' own namespaces")
 	}
-	for _, step := range []struct {
-		what string
-		err  error
-	}{
-		{"making mounts private", unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, "")},
-		{"mounting /proc", unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")},
-		{"hiding /run", unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")},
-		{"hiding cgroup2", hideUnified()},
-		// So that no process has a number that something else may have.
-		{"starting at high PIDs", os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("20000"), 0)},
-	} {
-		if step.err != nil {
-			return 1, fmt.Errorf("%s: %w", step.what, step.err)
-		}
+	if hidden, err = apart.PrepareMounts(); err != nil {
+		return 1, err
+	}
+	// So that no process has a number that something else may have.
+	if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("20000"), 0); err != nil {
+		return 1, fmt.Errorf("starting at high PIDs: %w", err)
 	}
 	code = m.Run()
 	endAll()
 	return code, removeCgroups()
 }
 
-// unified is where cgroup2 is mounted beside cgroup v1 ("hybrid mode"), which crun refuses.
-const unified = "/sys/fs/cgroup/unified"
-
-var hidden bool // so that it is an empty folder
-
-func hideUnified() error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(unified, &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
-		return nil //nolint:nilerr // no such mount: nothing to hide
-	}
-	hidden = true
-	return unix.Mount("tmpfs", unified, "tmpfs", 0, "")
-}
+var hidden bool // whether cgroup2 is an empty folder
 
 // lowLevel is a low-level runtime.
 type lowLevel struct{ name, path, version string }

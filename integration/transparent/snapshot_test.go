@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"oci-timens/integration/apart"
 )
 
 // files tells all that is in the world's folder.
@@ -150,7 +152,7 @@ func cgroups() (dirs []string) {
 		panic(err)
 	}
 	for _, root := range append(roots, "/sys/fs/cgroup"+cgroupParent) {
-		if strings.HasPrefix(root, unified+"/") && hidden {
+		if strings.HasPrefix(root, apart.Unified+"/") && hidden {
 			continue
 		}
 		// One that is gone meanwhile is not there.
@@ -188,7 +190,7 @@ func cgroupText() string {
 // removeCgroups removes them once their processes are gone.
 func removeCgroups() (err error) {
 	if hidden { // crun makes folders there
-		if err := os.RemoveAll(unified + cgroupParent); err != nil {
+		if err := os.RemoveAll(apart.Unified + cgroupParent); err != nil {
 			return err
 		}
 	}
