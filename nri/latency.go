@@ -72,8 +72,11 @@ func keepFor(tid int) error {
 // urgently has this goroutine go before all others on the machine that have no real-time
 // priority, until done is called by the same one. It is for work that is short, and that
 // many others wait for. It takes CAP_SYS_NICE, and a kernel or cgroup that gives real-time
-// tasks any time (sched(7)); without, it changes nothing.
+// tasks any time, but not all (sched(7)); without, it changes nothing.
 func urgently() (done func()) {
+	if !leavesTime() {
+		return func() {}
+	}
 	runtime.LockOSThread()
 	own, err := unix.SchedGetAttr(0, 0)
 	if err == nil && own.Policy != unix.SCHED_NORMAL {
@@ -92,6 +95,14 @@ func urgently() (done func()) {
 		} // else the thread ends with this goroutine
 	}
 }
+
+// leavesTime reports whether the kernel keeps some time for normal tasks, 5 % by default. At
+// some places Go's runtime waits for another thread by trying again and again (casgstatus),
+// and that one may be waiting for the same processor.
+var leavesTime = sync.OnceValue(func() bool {
+	text, err := os.ReadFile("/proc/sys/kernel/sched_rt_runtime_us")
+	return err == nil && !bytes.HasPrefix(text, []byte("-"))
+})
 
 // lateWriter writes what it is given a little later, in the same order. Who reads the
 // other end of a pipe gets the processor at once.
