@@ -214,7 +214,9 @@ func (c *container) report() (r probe.Report, err error) {
 	return r, err
 }
 
-// reap waits for the end of init, which has become a child of this process.
+// reap waits for the end of init, which becomes a child of this process. That it is none may
+// be too early, as the crun that goes on behind "run --detach" ends after the one that was
+// called, or too late.
 func (c *container) reap() error {
 	if c.pid == 0 {
 		return nil
@@ -223,13 +225,15 @@ func (c *container) reap() error {
 	if !eventually(time.Minute, func() bool {
 		var pid int
 		pid, err = unix.Wait4(c.pid, nil, unix.WNOHANG, nil)
-		return pid == c.pid || err != nil && !errors.Is(err, unix.EINTR)
+		_, there := os.Stat(fmt.Sprintf("/proc/%d", c.pid))
+		if errors.Is(err, unix.ECHILD) && errors.Is(there, fs.ErrNotExist) {
+			c.s.note("inits that had been waited for already")
+			err = nil
+			return true
+		}
+		return pid == c.pid || err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECHILD)
 	}) {
-		err = errors.New("it has not ended")
-	}
-	if _, there := os.Stat(fmt.Sprintf("/proc/%d", c.pid)); errors.Is(err, unix.ECHILD) && errors.Is(there, fs.ErrNotExist) {
-		err = nil
-		c.s.note("inits that had been waited for already")
+		err = errors.Join(errors.New("it has not ended"), err)
 	}
 	if err != nil {
 		return fmt.Errorf("waiting for process %d: %w", c.pid, err)
