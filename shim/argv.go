@@ -174,12 +174,15 @@ func (w *walker) rest() error {
 		return unknownOption(w.unknown)
 	}
 	w.bare = len(w.args) == 0
-	quitting := false
+	quitting, misplaced := false, ""
 	for len(w.args) > 0 {
 		arg, isOption := w.next()
 		switch {
 		case quitting && arg == "--":
 			w.args = nil
+		case arg == "--" && misplaced != "":
+			// Of "create --debug --" runc makes a container that is called so, see below.
+			return unknownOption(misplaced)
 		case arg == "--":
 			if w.id == "" && len(w.args) > 0 {
 				w.id = w.args[0]
@@ -198,6 +201,9 @@ func (w *walker) rest() error {
 				return unknownOption(arg)
 			case o != nil:
 				quitting = quitting || o.role == quits
+				if w.table.global(o) {
+					misplaced = arg
+				}
 			case !quitting:
 				return unknownOption(arg)
 			}

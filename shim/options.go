@@ -1,6 +1,9 @@
 package shim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // role is what the shim wants to know of an option.
 type role uint8
@@ -41,7 +44,8 @@ func (o *option) name() string {
 
 type optionTable []option
 
-var options = optionTable{
+// globalOptions are those that stand before the command.
+var globalOptions = optionTable{
 	{"debug", 0, false, other},
 	{"systemd-cgroup", 's', false, other}, // -s: youki
 	{"help", 'h', false, quits},
@@ -56,7 +60,9 @@ var options = optionTable{
 	{"log-format", 0, true, logFormat},
 	{"log-level", 0, true, other},
 	{"systemd-log", 0, false, other}, // youki
+}
 
+var options = append(globalOptions[:len(globalOptions):len(globalOptions)], optionTable{
 	{"bundle", 'b', true, bundle},
 	{"config", 'f', true, configFile},    // crun
 	{"console-socket", 'c', true, other}, // -c: youki
@@ -68,6 +74,11 @@ var options = optionTable{
 	{"no-subreaper", 0, false, other},
 	{"detach", 'd', false, other},
 	{"keep", 0, false, other},
+}...)
+
+// global reports whether an option of this table stands before the command alone.
+func (t optionTable) global(o *option) bool {
+	return o.role != quits && slices.ContainsFunc(globalOptions, func(g option) bool { return g == *o })
 }
 
 var checkpointOptions = optionTable{
