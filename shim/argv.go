@@ -174,15 +174,13 @@ func (w *walker) rest() error {
 		return unknownOption(w.unknown)
 	}
 	w.bare = len(w.args) == 0
-	quitting, misplaced := false, ""
+	quitting := false
+	ends := slices.ContainsFunc(w.args, func(arg string) bool { return strings.TrimSpace(arg) == "--" })
 	for len(w.args) > 0 {
 		arg, isOption := w.next()
 		switch {
 		case quitting && arg == "--":
 			w.args = nil
-		case arg == "--" && misplaced != "":
-			// Of "create --debug --" runc makes a container that is called so, see below.
-			return unknownOption(misplaced)
 		case arg == "--":
 			if w.id == "" && len(w.args) > 0 {
 				w.id = w.args[0]
@@ -199,11 +197,11 @@ func (w *walker) rest() error {
 			switch {
 			case o != nil && o.role == stays && quitting:
 				return unknownOption(arg)
+			case o != nil && ends && w.table.global(o):
+				// Of "create --debug --" runc makes a container that is called so, see below.
+				return unknownOption(arg)
 			case o != nil:
 				quitting = quitting || o.role == quits
-				if w.table.global(o) {
-					misplaced = arg
-				}
 			case !quitting:
 				return unknownOption(arg)
 			}

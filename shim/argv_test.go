@@ -150,6 +150,7 @@ func TestParseRefuses(t *testing.T) {
 		"--help -d -h=f create c1":    "-h=f",
 		"create -h --help=false c1":   "--help=false",
 		"create -b /b --debug --":     "--debug", // which runc takes for the ID
+		"create --rootless --":        "--rootless",
 	} {
 		inv, err := parse(strings.Fields(args))
 		want := `unknown option "` + option + `": what it does to the words after it, and to the bundle, cannot be told; leave it out`
