@@ -128,6 +128,9 @@ func tool(name string) string {
 	if err != nil {
 		panic(err)
 	}
+	if to, err := filepath.EvalSymlinks(path); err == nil { // as /proc/PID/exe has it
+		return to
+	}
 	return path
 }
 
