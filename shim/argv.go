@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -174,19 +175,19 @@ func (w *walker) rest() error {
 		return unknownOption(w.unknown)
 	}
 	w.bare = len(w.args) == 0
-	quitting := false
+	quitting, options := false, false
 	ends := slices.ContainsFunc(w.args, func(arg string) bool { return strings.TrimSpace(arg) == "--" })
 	for len(w.args) > 0 {
 		arg, isOption := w.next()
 		switch {
 		case quitting && arg == "--":
 			w.args = nil
-		case arg == "--":
-			if w.id == "" && len(w.args) > 0 {
-				w.id = w.args[0]
-				w.end()
-			}
+		case arg == "--" && w.id == "" && len(w.args) > 0:
+			w.id = w.args[0]
+			w.end()
 			return nil
+		case arg == "--":
+			w.args = nil
 		case !isOption:
 			if w.id == "" && !quitting {
 				w.id = arg
@@ -197,11 +198,8 @@ func (w *walker) rest() error {
 			switch {
 			case o != nil && o.role == stays && quitting:
 				return unknownOption(arg)
-			case o != nil && ends && w.table.global(o):
-				// Of "create --debug --" runc makes a container that is called so, see below.
-				return unknownOption(arg)
 			case o != nil:
-				quitting = quitting || o.role == quits
+				quitting, options = quitting || o.role == quits, true
 			case !quitting:
 				return unknownOption(arg)
 			}
@@ -221,6 +219,10 @@ func (w *walker) rest() error {
 	}
 	if w.lacking != "" {
 		return fmt.Errorf("option %q lacks its value", w.lacking)
+	}
+	// Of "create --debug --" runc makes a container that is called "--debug".
+	if w.id == "" && options && ends && w.crunOnly == "" {
+		return errors.New(`there is a "--" and no container ID: runc may take an option for it; name the container`)
 	}
 	return nil
 }

@@ -149,8 +149,6 @@ func TestParseRefuses(t *testing.T) {
 		"-v -v=false run c1":          "-v=false", // runc goes on, and crun prints its version
 		"--help -d -h=f create c1":    "-h=f",
 		"create -h --help=false c1":   "--help=false",
-		"create -b /b --debug --":     "--debug", // which runc takes for the ID
-		"create --rootless --":        "--rootless",
 	} {
 		inv, err := parse(strings.Fields(args))
 		want := `unknown option "` + option + `": what it does to the words after it, and to the bundle, cannot be told; leave it out`
@@ -159,6 +157,12 @@ func TestParseRefuses(t *testing.T) {
 		}
 		if strings.HasPrefix(args, "--log") && inv.log != "/l" {
 			t.Errorf("%s: the log is not known, got %+v", args, inv)
+		}
+	}
+	// Of these runc makes a container whose ID is an option.
+	for _, args := range []string{"create -b /b --debug --", "create --rootless --", "create --detach --"} {
+		if inv, err := parse(strings.Fields(args)); err == nil || err.Error() != `there is a "--" and no container ID: runc may take an option for it; name the container` {
+			t.Errorf("%s: got %+v, error %v", args, inv, err)
 		}
 	}
 	for args, option := range map[string]string{

@@ -1,9 +1,6 @@
 package shim
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // role is what the shim wants to know of an option.
 type role uint8
@@ -44,8 +41,7 @@ func (o *option) name() string {
 
 type optionTable []option
 
-// globalOptions are those that stand before the command.
-var globalOptions = optionTable{
+var options = optionTable{
 	{"debug", 0, false, other},
 	{"systemd-cgroup", 's', false, other}, // -s: youki
 	{"help", 'h', false, quits},
@@ -60,9 +56,7 @@ var globalOptions = optionTable{
 	{"log-format", 0, true, logFormat},
 	{"log-level", 0, true, other},
 	{"systemd-log", 0, false, other}, // youki
-}
 
-var options = append(globalOptions[:len(globalOptions):len(globalOptions)], optionTable{
 	{"bundle", 'b', true, bundle},
 	{"config", 'f', true, configFile},    // crun
 	{"console-socket", 'c', true, other}, // -c: youki
@@ -74,11 +68,6 @@ var options = append(globalOptions[:len(globalOptions):len(globalOptions)], opti
 	{"no-subreaper", 0, false, other},
 	{"detach", 'd', false, other},
 	{"keep", 0, false, other},
-}...)
-
-// global reports whether an option of this table stands before the command alone.
-func (t optionTable) global(o *option) bool {
-	return o.role != quits && slices.ContainsFunc(globalOptions, func(g option) bool { return g == *o })
 }
 
 var checkpointOptions = optionTable{
