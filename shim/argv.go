@@ -205,6 +205,10 @@ func (w *walker) rest() error {
 			}
 		}
 	}
+	// Of "create --debug --" runc makes a container that is called "--debug".
+	if w.id == "" && w.lacking == "" && options && ends && w.crunOnly == "" {
+		return errors.New(`there is a "--" and no container ID: runc may take an option for it; name the container`)
+	}
 	// Of "create --version c1 --bundle" runc makes the bundle "--version": urfave/cli v1
 	// moves options, and not what it does not know, to the front (command.go, reorderArgs).
 	if quitting && w.lacking == "" {
@@ -219,10 +223,6 @@ func (w *walker) rest() error {
 	}
 	if w.lacking != "" {
 		return fmt.Errorf("option %q lacks its value", w.lacking)
-	}
-	// Of "create --debug --" runc makes a container that is called "--debug".
-	if w.id == "" && options && ends && w.crunOnly == "" {
-		return errors.New(`there is a "--" and no container ID: runc may take an option for it; name the container`)
 	}
 	return nil
 }

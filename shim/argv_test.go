@@ -160,7 +160,7 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 	// Of these runc makes a container whose ID is an option.
-	for _, args := range []string{"create -b /b --debug --", "create --rootless --", "create --detach --"} {
+	for _, args := range []string{"create -b /b --debug --", "create --rootless --", "create --detach --", "run -v --"} {
 		if inv, err := parse(strings.Fields(args)); err == nil || err.Error() != `there is a "--" and no container ID: runc may take an option for it; name the container` {
 			t.Errorf("%s: got %+v, error %v", args, inv, err)
 		}
