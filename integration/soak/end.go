@@ -55,6 +55,13 @@ func (c *container) sweep() {
 		}
 		return len(processesOf(c.id)) == 0
 	})
+	// runc 1.1 mounts itself there for a moment, to start itself anew from
+	// (libcontainer/nsenter/cloned_binary.c, try_bindfd).
+	for line := range strings.Lines(read("/proc/self/mountinfo")) {
+		if at := strings.Fields(line)[4]; strings.HasPrefix(at, c.root()+"/") && strings.HasPrefix(filepath.Base(at), "runc.") && unix.Unmount(at, unix.MNT_DETACH) == nil {
+			c.s.note("mounts of itself that a killed runc has left")
+		}
+	}
 	_ = os.RemoveAll(c.root())
 	if temporary, _ := filepath.Glob(filepath.Join(c.bundle(), ".config.json.*")); len(temporary) > 0 {
 		c.s.note("config.json that a killed shim was about to write")
