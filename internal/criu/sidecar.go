@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -52,7 +51,7 @@ func Take(id string, o timens.Offsets, h timens.Host) (Sidecar, error) {
 	return Sidecar{id, o, s}, err
 }
 
-// Write puts the sidecar into an image directory, in place of an older one, or not at all.
+// Write puts the sidecar into an image directory, in place of an older one, whole or not at all.
 // It makes the directory, with the folders above it, as runc does.
 func (s Sidecar) Write(dir string) error {
 	out, err := json.MarshalIndent(text{sidecarVersion, s.ID, pair(s.Offsets), s.Snapshot.String()}, "", "  ")
@@ -68,30 +67,23 @@ func (s Sidecar) Write(dir string) error {
 // replace writes a file in place of an older one, which is of no use any more: it goes
 // first. To rename over a file has ext4 write the new one to the disk at once
 // (auto_da_alloc, Documentation/admin-guide/ext4.rst), and CRIU wait for that.
-func replace(path string, text []byte) (err error) {
+func replace(path string, text []byte) error {
 	dir, name := filepath.Split(path)
-	temp := fmt.Sprintf("%s.%s.%016x", dir, name, rand.Uint64())
-	// By system calls: an os.File would be registered with epoll first, see spec.OpenText.
-	f, err := unix.Open(temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+	f, err := os.CreateTemp(dir, "."+name+".*")
 	if err != nil {
-		return &fs.PathError{Op: "create", Path: temp, Err: err}
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(&fs.PathError{Op: "write", Path: path, Err: err}, unix.Unlink(temp))
-		}
-	}()
-	n, err := unix.Write(f, text)
-	if err == nil && n < len(text) {
-		err = io.ErrShortWrite
-	}
-	if err = errors.Join(err, unix.Close(f)); err != nil {
 		return err
 	}
-	if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
-		return err
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Remove(path)
 	}
-	return unix.Rename(temp, path)
+	if err == nil || missing(err) {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // Remove takes the sidecar of an earlier checkpoint away.
