@@ -160,6 +160,7 @@ func (w *walker) quit() error {
 	return nil
 }
 
+// takesBack tells whether a word is like --version=false.
 func takesBack(arg string) bool {
 	name, value, hasValue := strings.Cut(strings.TrimSpace(arg), "=")
 	if yes, err := strconv.ParseBool(value); !hasValue || yes && err == nil || !strings.HasPrefix(name, "-") {
@@ -175,14 +176,12 @@ func (w *walker) rest() error {
 		return unknownOption(w.unknown)
 	}
 	w.bare = len(w.args) == 0
-	quitting, options := false, false
+	quitting, optional := false, false
 	ends := slices.ContainsFunc(w.args, func(arg string) bool { return strings.TrimSpace(arg) == "--" })
 	for len(w.args) > 0 {
 		arg, isOption := w.next()
 		switch {
-		case quitting && arg == "--":
-			w.args = nil
-		case arg == "--" && w.id == "" && len(w.args) > 0:
+		case arg == "--" && !quitting && w.id == "" && len(w.args) > 0:
 			w.id = w.args[0]
 			w.end()
 			return nil
@@ -199,14 +198,14 @@ func (w *walker) rest() error {
 			case o != nil && o.role == stays && quitting:
 				return unknownOption(arg)
 			case o != nil:
-				quitting, options = quitting || o.role == quits, true
+				quitting, optional = quitting || o.role == quits, true
 			case !quitting:
 				return unknownOption(arg)
 			}
 		}
 	}
 	// Of "create --debug --" runc makes a container that is called "--debug".
-	if w.id == "" && w.lacking == "" && options && ends && w.crunOnly == "" {
+	if w.id == "" && w.lacking == "" && optional && ends && w.crunOnly == "" {
 		return errors.New(`there is a "--" and no container ID: runc may take an option for it; name the container`)
 	}
 	// Of "create --version c1 --bundle" runc makes the bundle "--version": urfave/cli v1

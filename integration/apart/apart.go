@@ -54,8 +54,8 @@ func PrepareMounts() (hidden bool, err error) {
 		return false, fmt.Errorf("hiding /run: %w", err)
 	}
 	var fs unix.Statfs_t
-	if err := unix.Statfs(Unified, &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
-		return false, nil //nolint:nilerr // no such mount: nothing to hide
+	if unix.Statfs(Unified, &fs) != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+		return false, nil // no such mount: nothing to hide
 	}
 	if err := unix.Mount("tmpfs", Unified, "tmpfs", 0, ""); err != nil {
 		return false, fmt.Errorf("hiding %s: %w", Unified, err)
