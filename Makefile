@@ -154,7 +154,7 @@ test-nri: deps engine-deps $(DEBIAN13) $(CONTAINERD) ## tests of timens-nri with
 test-k8s: k8s-deps ## tests in Kubernetes clusters, as root; dist/kubernetes.md shows what works
 	cd integration && $(GO) test -count=1 -timeout 20m -parallel 6 $(TESTFLAGS) ./k8s
 bench-k8s: k8s-deps ## what pods pay in a Kubernetes cluster, as root, in about an hour: ROUNDS=3 CHURN=2000 ONLY=NRI
-	cd integration && $(GO) test -count=1 -timeout 5h -v -run '^Test(Measure|Churn)$$' ./k8s -rounds $(ROUNDS) -churn $(CHURN) -only "$(ONLY)"
+	cd integration && $(GO) test -count=1 -timeout 5h -v -run '^Test(Each|Measure|Churn)$$' ./k8s -rounds $(ROUNDS) -churn $(CHURN) -only "$(ONLY)"
 CLUSTER ?= NRI
 cluster: k8s-deps ## a Kubernetes cluster to try things in, as root, until Ctrl-C: CLUSTER=NRI or RuntimeClass
 	cd integration && $(GO) test -count=1 -timeout 0 -v -run '^TestServe$$' ./k8s -serve $(CLUSTER)

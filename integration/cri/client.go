@@ -69,6 +69,7 @@ type Pod struct {
 	OwnNetwork           bool   // made by CNI plugins; else the node's, which takes none
 	HostPID              bool   // its containers share the node's processes
 	SharedPID            bool   // its containers share one PID namespace
+	CgroupParent         string // as a kubelet names it; "" for the engine's own
 
 	ID string // given by [Client.RunPodSandbox]
 }
@@ -88,7 +89,7 @@ func (p *Pod) config() *runtime.PodSandboxConfig {
 		Metadata:     &runtime.PodSandboxMetadata{Name: p.Name, Namespace: p.Namespace, Uid: p.UID},
 		LogDirectory: p.LogDir,
 		Annotations:  p.Annotations,
-		Linux: &runtime.LinuxPodSandboxConfig{SecurityContext: &runtime.LinuxSandboxSecurityContext{
+		Linux: &runtime.LinuxPodSandboxConfig{CgroupParent: p.CgroupParent, SecurityContext: &runtime.LinuxSandboxSecurityContext{
 			NamespaceOptions: &runtime.NamespaceOption{Network: network, Pid: pid},
 		}},
 	}

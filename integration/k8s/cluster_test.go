@@ -89,7 +89,7 @@ func (c *cluster) install(t testing.TB) {
 			c.m.Copy(machine.Tool(t, "containerd-"+c.stack.containerd+"/"+p), "/usr/local/bin/"+p, 0o755)
 		}
 	}
-	c.m.Copy(machine.Tool(t, "runc-1.5.2"), "/usr/local/sbin/runc", 0o755)
+	c.m.Copy(machine.Tool(t, "runc-1.5.2"), runc, 0o755)
 	c.m.Copy(machine.Image(t, image), "/root/image.tar", 0o644)
 	c.m.Install()
 	if c.stack.way != byClass {
@@ -130,6 +130,8 @@ func (c *cluster) containerdConfig() string {
 		return containerd2
 	case stack{newest, byPod}:
 		return containerd3 + required
+	case stack{newest, byNone}:
+		return containerd3 + becoming
 	}
 	return containerd3
 }
@@ -138,7 +140,7 @@ func (c *cluster) containerdConfig() string {
 func (c *cluster) startContainerd(t testing.TB) {
 	t.Helper()
 	first := c.containerd == nil
-	c.containerd = c.m.Start("containerd", "--log-level=info")
+	c.containerd = c.m.Start("env", "WRAPPED="+runc, "containerd", "--log-level=info")
 	c.containerd.Await(func() error { _, err := c.m.Try("ctr", "version"); return err })
 	if first {
 		c.m.Run("ctr", "--namespace", "k8s.io", "image", "import", "/root/image.tar")

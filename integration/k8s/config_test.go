@@ -16,6 +16,8 @@ const (
 
 	manifests    = "/etc/kubernetes/manifests"
 	containerdAt = "/etc/containerd/config.toml"
+	runc         = "/usr/local/sbin/runc"
+	becomes      = "/usr/local/sbin/becomes" // which is runc a moment later
 )
 
 // What containerd needs in such a machine, in each version of its file: without
@@ -53,6 +55,13 @@ const (
 	// No pod starts without the plugin, but for the plugin's own.
 	required = nri3 + `  required_plugins = ["timens"]
   tolerate_missing_plugins_annotation = "tolerate-missing-nri-plugins.noderesource.dev"
+`
+	// A handler with the least that can stand in front of runc, to compare with.
+	becoming = `
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.becomes]
+  runtime_type = 'io.containerd.runc.v2'
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.becomes.options]
+  BinaryName = '` + becomes + `'
 `
 )
 
