@@ -1,7 +1,10 @@
 package docker
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,6 +68,33 @@ func (c *container) begin(command ...string) {
 	})
 	c.to = bootNow()
 	c.init = machine.Ahead(c.h.t, c.report)
+}
+
+// once runs a container in the foreground until it has reported, and removes it. It stays
+// until then: of one that ends at once the output may be lost on a busy machine. dockerd
+// 2.0.0-beta.24 then says "copy stream failed: reading from a closed fifo".
+func (h *host) once(name string, options ...string) (report string, err error) {
+	ctx, cancel := context.WithTimeout(h.t.Context(), machine.Limit)
+	defer cancel()
+	docker := append(slices.Clone(h.as), "docker")
+	cmd := h.Command(ctx, append(slices.Concat(docker, []string{"run", "--rm", "--name", name}, options), image, "hold")...)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	report, err = bufio.NewReader(out).ReadString('\n')
+	if err == nil {
+		_, err = h.Try(append(docker, "kill", "--signal=TERM", name)...)
+	}
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", name, err, said.String())
+	}
+	return report, nil
 }
 
 // exec are the clocks of a process that docker exec starts.

@@ -209,11 +209,11 @@ func TestMany(t *testing.T) {
 // one runs a container whose monotonic clock tells which one it is.
 func (h *host) one(n int) error {
 	days := strconv.Itoa(n)
-	out, err := h.Try(append(append([]string{"docker", "run", "--rm"}, options(modeCDI)...), "--annotation", "io.timens.monotonic="+days+"d", image, "now")...)
+	report, err := h.once("days-"+days, append(options(modeCDI), "--annotation", "io.timens.monotonic="+days+"d")...)
 	if err != nil {
 		return err
 	}
-	got := machine.Ahead(h.t, machine.Report(h.t, out.Stdout)).Monotonic
+	got := machine.Ahead(h.t, machine.Report(h.t, report)).Monotonic
 	if (got - time.Duration(n)*day).Abs() > time.Second {
 		return errors.New("container " + days + " has its monotonic clock ahead by " + got.String())
 	}

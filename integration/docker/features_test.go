@@ -74,10 +74,12 @@ func forms(h *host, mode string) {
 	h.t.Helper()
 	once := func(with ...string) {
 		h.t.Helper()
-		args := append(append([]string{"docker", "run", "--rm"}, asked(mode)...), with...)
-		from := bootNow()
-		c := &container{h: h, name: "once " + strings.Join(with, " "), from: from}
-		c.report = machine.Report(h.t, strings.ReplaceAll(h.Run(append(args, image, "now")...), "\r", ""))
+		c := &container{h: h, name: "once " + strings.Join(with, " "), from: bootNow()}
+		report, err := h.once("once", append(asked(mode), with...)...)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		c.report = machine.Report(h.t, report)
 		c.to, c.init = bootNow(), machine.Ahead(h.t, c.report)
 		c.checkAsked()
 	}

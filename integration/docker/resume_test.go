@@ -25,7 +25,11 @@ func TestResume(t *testing.T) {
 						"--annotation", "io.timens.monotonic=+36h"})
 					var before probe.Report
 					for i := range 4 {
-						now := machine.Report(t, h.docker(slices.Concat([]string{"run", "--rm"}, keeps, []string{image, "now"})...))
+						report, err := h.once("once", keeps...)
+						if err != nil {
+							t.Fatal(err)
+						}
+						now := machine.Report(t, report)
 						if i > 0 {
 							expectResumed(t, before, now)
 						}

@@ -38,16 +38,16 @@ func TestEach(t *testing.T) {
 	ways = chosen(ways)
 	c.allowRealTime()
 	c.m.Run("mkdir", "-p", "/run/pods")
-	const eachRound = 12
-	for round := range *rounds + 1 {
+	const turns, eachTurn = 3, 4 // of a way in a round: what is compared is to be seconds apart
+	for turn := range turns**rounds + 1 {
 		for _, i := range rand.Perm(len(ways)) {
 			w := ways[i]
 			if w.plugin {
 				c.startPlugin(t)
 			}
-			for k := range eachRound {
-				wall, cpu := c.one(t, engine, w, fmt.Sprintf("pod-%d-%d-%d", round, i, k))
-				if round > 0 { // the first is for what is only found out once
+			for k := range eachTurn {
+				wall, cpu := c.one(t, engine, w, fmt.Sprintf("pod-%d-%d-%d", turn, i, k))
+				if turn > 0 { // the first is for what is only found out once
 					w.wall, w.cpu = append(w.wall, wall), append(w.cpu, cpu)
 				}
 			}
