@@ -140,7 +140,7 @@ func (c *cluster) containerdConfig() string {
 func (c *cluster) startContainerd(t testing.TB) {
 	t.Helper()
 	first := c.containerd == nil
-	c.containerd = c.m.Start("env", "WRAPPED="+runc, "containerd", "--log-level=info")
+	c.containerd = c.m.Start("WRAPPED="+runc, "containerd", "--log-level=info")
 	c.containerd.Await(func() error { _, err := c.m.Try("ctr", "version"); return err })
 	if first {
 		c.m.Run("ctr", "--namespace", "k8s.io", "image", "import", "/root/image.tar")

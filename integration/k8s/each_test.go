@@ -3,6 +3,7 @@ package k8s
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,16 +25,7 @@ func TestEach(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	both := asked{"io.timens.monotonic": "+36h", "io.timens.boottime": "=0"}
-	ways := []*way{
-		{name: "without us"},
-		{name: "without us, once more"},
-		{name: "a program in Go that becomes runc", class: "becomes"},
-		{name: "RuntimeClass, nothing asked", class: "timens"},
-		{name: "RuntimeClass, both clocks", class: "timens", asks: both},
-		{name: "NRI, nothing asked", plugin: true},
-		{name: "NRI, both clocks", plugin: true, asks: both},
-	}
+	ways := slices.Insert(everyWay(), 2, &way{name: "a program in Go that becomes runc", class: "becomes"})
 	base := ways[0]
 	ways = chosen(ways)
 	c.allowRealTime()
