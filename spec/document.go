@@ -137,8 +137,7 @@ func (d *Document) kind(at place) string { return kindOf(d.data[at.start]) }
 
 // find goes along path as far as there are values.
 func (d *Document) find(path []string) (place, error) {
-	at := place{start: skipSpace(d.data, 0)}
-	at.end = skipValue(d.data, at.start)
+	at := place{start: skipSpace(d.data, 0), end: len(bytes.TrimRight(d.data, " \t\r\n"))}
 	if err := checkText(path...); err != nil {
 		return at, fmt.Errorf("%s: key %w", d.name, err)
 	}

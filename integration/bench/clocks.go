@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"oci-timens/integration/stats"
 	"oci-timens/internal/probe"
 )
 
@@ -63,7 +64,7 @@ func medianOf(costs []probe.Cost, of func(probe.Cost) float64) float64 {
 	for _, c := range costs {
 		all = append(all, of(c))
 	}
-	return median(all)
+	return stats.Median(all)
 }
 
 // faketime compares what a clock costs to read with the other way to shift it for single
@@ -107,7 +108,7 @@ func (b *bench) faketime() error {
 	for clock, name := range []string{"CLOCK_MONOTONIC", "CLOCK_BOOTTIME"} {
 		fmt.Printf("| %s |", name)
 		for i := range ways {
-			fmt.Printf(" %.1f ns |", median(read[i][clock]))
+			fmt.Printf(" %.1f ns |", stats.Median(read[i][clock]))
 		}
 		fmt.Println()
 	}

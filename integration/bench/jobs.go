@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"oci-timens/integration/stats"
 )
 
 // asC is how much longer hook and shim may take than the same job in C.
@@ -102,7 +104,7 @@ func usage(ways []*way) {
 		for _, m := range w.usage {
 			all = append(all, f(m))
 		}
-		return median(all)
+		return stats.Median(all)
 	}
 	for _, w := range ways {
 		fmt.Printf("| %s | %d | %.2f ms | %d | %.1f MiB |\n", w.name,

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"oci-timens/integration/stats"
 )
 
 // atOnce is how many containers are started together, and how many of these rounds make
@@ -42,11 +44,14 @@ func (b *bench) parallel() error {
 		for i, w := range ways {
 			more := ""
 			if w.baseline != "" {
-				by, low, high := w.difference(ways)
+				differences := w.differences(ways)
 				each := func(d time.Duration) float64 { return ms(d) / float64(n.containers) }
-				more = fmt.Sprintf("%+.2f ms (%+.2f … %+.2f)", each(by), each(low), each(high))
+				more = fmt.Sprintf("%+.2f ms", each(stats.Median(differences)))
+				if low, high, ok := stats.Interval(differences); ok {
+					more += fmt.Sprintf(" (%+.2f … %+.2f)", each(low), each(high))
+				}
 			}
-			cells[i] = append(cells[i], fmt.Sprintf("%.1f ms | %s", ms(median(w.took)), more))
+			cells[i] = append(cells[i], fmt.Sprintf("%.1f ms | %s", ms(stats.Median(w.took)), more))
 		}
 	}
 	fmt.Printf("%s\n|%s\n", head, strings.Repeat("---|", 2*len(atOnce)+1))

@@ -2,10 +2,11 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"oci-timens/integration/stats"
 )
 
 // warmUp is how many rounds are not counted.
@@ -30,7 +31,7 @@ func (b *bench) interleaved(ways []*way, run func(int) (time.Duration, error)) e
 func (b *bench) table(title string, ways []*way) {
 	fmt.Printf("| %s | median | ratio | more than | by | 95 %% sure | goal |\n|---|---|---|---|---|---|---|\n", title)
 	for _, w := range ways {
-		fmt.Printf("| %s | %.2f ms | %s | %s |\n", w.name, ms(median(w.took)), w.ratio(ways), w.compared(ways))
+		fmt.Printf("| %s | %.2f ms | %s | %s |\n", w.name, ms(stats.Median(w.took)), w.ratio(ways), w.compared(ways))
 	}
 	fmt.Println()
 }
@@ -45,26 +46,20 @@ func (w *way) ratio(ways []*way) string {
 	for round, took := range w.took {
 		all = append(all, float64(took)/float64(ways[base].took[round]))
 	}
-	text := fmt.Sprintf("%.3f", median(all))
+	text := fmt.Sprintf("%.3f", stats.Median(all))
 	if w.times > 0 {
-		text += fmt.Sprintf(" (≤ %.1f %s)", w.times, tick(median(all) <= w.times))
+		text += fmt.Sprintf(" (≤ %.1f %s)", w.times, tick(stats.Median(all) <= w.times))
 	}
 	return text
 }
 
-// difference is by how much w takes longer than its baseline: the median of the
-// differences within each round. The truth is between two of the sorted
-// differences with a certainty, of 95 %, that follows from their number alone.
-func (w *way) difference(ways []*way) (by, low, high time.Duration) {
+// differences are by how much w takes longer than its baseline, in each round.
+func (w *way) differences(ways []*way) (all []time.Duration) {
 	base := ways[slices.IndexFunc(ways, func(o *way) bool { return o.name == w.baseline })]
-	var sorted []time.Duration
 	for round, took := range w.took {
-		sorted = append(sorted, took-base.took[round])
+		all = append(all, took-base.took[round])
 	}
-	slices.Sort(sorted)
-	n := len(sorted)
-	margin := int(0.98 * math.Sqrt(float64(n)))
-	return sorted[n/2], sorted[max(0, n/2-margin)], sorted[min(n-1, n/2+margin)]
+	return all
 }
 
 // compared tells the difference, and whether it is within the goal.
@@ -72,20 +67,19 @@ func (w *way) compared(ways []*way) string {
 	if w.baseline == "" {
 		return "| | |"
 	}
-	by, low, high := w.difference(ways)
-	goal := ""
+	differences := w.differences(ways)
+	by, sure, goal := stats.Median(differences), "–", ""
+	low, high, ok := stats.Interval(differences)
+	if ok {
+		sure = fmt.Sprintf("%+.2f … %+.2f", ms(low), ms(high))
+	}
 	if w.goal > 0 {
 		goal = fmt.Sprintf("≤ %+.1f ms %s", ms(w.goal), tick(by <= w.goal))
-		if low <= w.goal && w.goal < high {
+		if !ok || low <= w.goal && w.goal < high {
 			goal += " (not sure: more RUNS, or a quieter machine)"
 		}
 	}
-	return fmt.Sprintf("%s | %+.2f ms | %+.2f … %+.2f | %s", w.baseline, ms(by), ms(low), ms(high), goal)
-}
-
-func median[T int | int64 | float64 | time.Duration](of []T) T {
-	sorted := slices.Sorted(slices.Values(of))
-	return sorted[len(sorted)/2]
+	return fmt.Sprintf("%s | %+.2f ms | %s | %s", w.baseline, ms(by), sure, goal)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

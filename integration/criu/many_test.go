@@ -3,12 +3,11 @@ package criu
 import (
 	"flag"
 	"fmt"
-	"math"
-	"slices"
 	"testing"
 	"time"
 
 	"oci-timens/integration/machine"
+	"oci-timens/integration/stats"
 )
 
 var runs = flag.Int("runs", 3, "how often each way is gone by the tests that repeat it")
@@ -126,28 +125,16 @@ func (c *container) compare(what string, shim []string, before func()) {
 			without, more = append(without, a, e), append(more, (b-a+d-e)/2)
 		}
 	}
-	low, high := interval(more)
-	limit := 5*time.Millisecond + median(without)/100
-	c.t.Logf("%s: %.1f ms without the shim, %+.1f ms with it (%+.1f … %+.1f with 95 %% certainty), at most %.1f ms are wanted",
-		what, ms(median(without)), ms(median(more)), ms(low), ms(high), ms(limit))
-	if *runs >= enough && low > limit {
-		c.t.Errorf("%s takes %.1f ms longer with the shim, for certain more than %.1f ms", what, ms(median(more)), ms(limit))
+	sure := ""
+	if low, high, ok := stats.Interval(more); ok {
+		sure = fmt.Sprintf(" (%+.1f … %+.1f with 95 %% certainty)", ms(low), ms(high))
+	}
+	limit := 5*time.Millisecond + stats.Median(without)/100
+	c.t.Logf("%s: %.1f ms without the shim, %+.1f ms with it%s, at most %.1f ms are wanted",
+		what, ms(stats.Median(without)), ms(stats.Median(more)), sure, ms(limit))
+	if low, ok := stats.AtLeast(more); ok && *runs >= enough && low > limit {
+		c.t.Errorf("%s takes %.1f ms longer with the shim, for certain more than %.1f ms", what, ms(stats.Median(more)), ms(limit))
 	}
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
-
-func median(d []time.Duration) time.Duration {
-	d = slices.Clone(d)
-	slices.Sort(d)
-	return d[len(d)/2]
-}
-
-// interval has the median of what was sampled in it with a certainty of 95 %: so many of the
-// samples are below a median as are heads when coins are tossed.
-func interval(d []time.Duration) (low, high time.Duration) {
-	d = slices.Clone(d)
-	slices.Sort(d)
-	off := int(math.Ceil(0.98 * math.Sqrt(float64(len(d)))))
-	return d[max(0, len(d)/2-off)], d[min(len(d)-1, len(d)/2+off)]
-}

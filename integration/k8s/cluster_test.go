@@ -65,12 +65,20 @@ func newCluster(t testing.TB, s stack) *cluster {
 		c.startPlugin(t)
 	}
 	c.startKubelet(t)
-	c.m.Write("/etc/kubernetes/runtimeclass.yaml",
-		"{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: timens}, handler: timens}\n", 0o644)
-	c.m.Run("kubectl", "create", "-f", "/etc/kubernetes/runtimeclass.yaml")
+	c.addClass("timens")
+	if s.way == byNone {
+		c.addClass("becomes")
+	}
 	c.m.Run("kubectl", "wait", "--for=create", "node/"+nodeName, "--timeout=1m")
 	c.m.Run("kubectl", "wait", "--for=condition=Ready", "node/"+nodeName, "--timeout=1m")
 	return c
+}
+
+// addClass adds a RuntimeClass with a handler of the same name.
+func (c *cluster) addClass(name string) {
+	file := "/etc/kubernetes/" + name + ".yaml"
+	c.m.Write(file, "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: "+name+"}, handler: "+name+"}\n", 0o644)
+	c.m.Run("kubectl", "create", "-f", file)
 }
 
 // install puts all programs into the machine.
@@ -94,6 +102,9 @@ func (c *cluster) install(t testing.TB) {
 	c.m.Install()
 	if c.stack.way != byClass {
 		c.m.Copy(machine.Program(t, "timens-nri"), plugin, 0o755)
+	}
+	if c.stack.way == byNone {
+		c.m.Copy(machine.Program(t, "noopwrap"), becomes, 0o755)
 	}
 }
 

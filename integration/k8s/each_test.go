@@ -3,12 +3,11 @@ package k8s
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
 	"oci-timens/integration/cri"
-	"oci-timens/integration/machine"
+	"oci-timens/integration/stats"
 )
 
 // TestEach takes what a single pod costs, asked of containerd as a kubelet does, one after
@@ -19,13 +18,12 @@ func TestEach(t *testing.T) {
 	}
 	c := newCluster(t, stack{newest, byNone})
 	c.kubelet.Stop() // it would end pods that it does not know
-	c.m.Copy(machine.Program(t, "noopwrap"), becomes, 0o755)
 	engine, err := cri.Dial(c.m.Path("/run/containerd/containerd.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	ways := slices.Insert(everyWay(), 2, &way{name: "a program in Go that becomes runc", class: "becomes"})
+	ways := everyWay()
 	base := ways[0]
 	ways = chosen(ways)
 	c.allowRealTime()
@@ -52,8 +50,8 @@ func TestEach(t *testing.T) {
 		"| pod | runs after | ratio | 95 %% sure | processor time | ratio | 95 %% sure |\n|---|---|---|---|---|---|---|\n", newest, len(base.wall))
 	for _, w := range ways {
 		wall, cpu := ratios(w.wall, base.wall), ratios(w.cpu, base.cpu)
-		fmt.Printf("| %s | %.1f ms | %.3f | %s | %.1f ms | %.3f | %s |\n", w.name, median(w.wall).Seconds()*1e3, median(wall), sure(wall),
-			median(w.cpu).Seconds()*1e3, median(cpu), sure(cpu))
+		fmt.Printf("| %s | %.1f ms | %.3f | %s | %.1f ms | %.3f | %s |\n", w.name, stats.Median(w.wall).Seconds()*1e3, stats.Median(wall), sure(wall),
+			stats.Median(w.cpu).Seconds()*1e3, stats.Median(cpu), sure(cpu))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"oci-timens/integration/cri"
+	"oci-timens/integration/stats"
 )
 
 // way is a kind of pods.
@@ -24,49 +24,54 @@ type way struct {
 	plugin bool   // timens-nri runs
 	asks   asked  // their annotations
 
-	wall, cpu []time.Duration // in the order of those that they are compared with
+	wall, cpu           []time.Duration // in the order of those that they are compared with
+	wallRatio, cpuRatio []float64       // to those that were beside them
 }
 
 const goal = 1.03 // of the time that it takes without anything of ours
 
-// TestMeasure takes the time until all of many pods run that are created at once. All
-// ways take turns on one node, in a new order each round, and ratios are those of one
-// round.
+// TestMeasure takes the time until all of many pods run that are created at once, on two
+// nodes side by side that have half of the machine each: on one of them without anything of
+// ours, and on the other at the same moment in each of the ways. How fast a machine is may
+// change by a third within minutes, and does so for both.
 func TestMeasure(t *testing.T) {
 	if *rounds == 0 {
 		t.Skip("only with -rounds")
 	}
-	c := newCluster(t, stack{newest, byNone})
 	ways := everyWay()
 	base := ways[0]
-	ways = chosen(ways)
-	c.allowRealTime()
-	c.measure(t, &way{name: "warm-up"}, 10)
+	if ways = chosen(ways)[1:]; len(ways) == 0 {
+		t.Fatalf("-only %q: no way has this in its name", *only)
+	}
+	nodes := newTwins(t)
+	for _, w := range ways {
+		for range nodes { // for what is only found out once
+			nodes.compare(t, base, w, 10)
+			slices.Reverse(nodes[:])
+		}
+	}
 	handled := histogram{}
 	for range *rounds {
 		for _, i := range rand.Perm(len(ways)) {
-			w := ways[i]
-			if w.plugin {
-				c.startPlugin(t)
-			}
-			wall, cpu := c.measure(t, w, *many)
-			w.wall, w.cpu = append(w.wall, wall), append(w.cpu, cpu)
-			if w.plugin {
-				handled.add(c.served(t))
-				c.plugin.Stop()
+			for range nodes { // each way on each node
+				w, beside := nodes.compare(t, base, ways[i], *many)
+				ways[i].took(w, beside)
+				handled.add(w.handled)
+				slices.Reverse(nodes[:])
 			}
 		}
 	}
-	fmt.Printf("\n%d pods created at once on one node, Kubernetes 1.34.4 with containerd %s and runc 1.5.2; medians of %d interleaved rounds.\n\n"+
-		"| pods | all Running | ratio | 95 %% sure | goal | processor time of the node | ratio | 95 %% sure |\n|---|---|---|---|---|---|---|---|\n", *many, newest, *rounds)
+	fmt.Printf("\n%d pods created at once, on a node with half of the processors, beside as many without us on a node with the other half,\n"+
+		"Kubernetes 1.34.4 with containerd %s and runc 1.5.2; medians of %d, where each way was as often on either node.\n\n"+
+		"| pods | all Running | of those beside them | %.0f %% sure | goal | processor time | of those beside them | %.0f %% sure |\n|---|---|---|---|---|---|---|---|\n",
+		*many, newest, len(ways[0].wall), stats.Certainty(len(ways[0].wall)), stats.Certainty(len(ways[0].wall)))
 	for _, w := range ways {
-		ratio := median(ratios(w.wall, base.wall))
-		judged := ""
-		if w.class != "" || w.plugin {
+		ratio, judged := stats.Median(w.wallRatio), ""
+		if w.class == "timens" || w.plugin {
 			judged = fmt.Sprintf("≤ %.2f %s", goal, mark(ratio <= goal))
 		}
-		fmt.Printf("| %s | %.2f s | %.3f | %s | %s | %.2f s | %.3f | %s |\n", w.name, median(w.wall).Seconds(), ratio, sure(ratios(w.wall, base.wall)), judged,
-			median(w.cpu).Seconds(), median(ratios(w.cpu, base.cpu)), sure(ratios(w.cpu, base.cpu)))
+		fmt.Printf("| %s | %.2f s | %.3f | %s | %s | %.2f s | %.3f | %s |\n", w.name, stats.Median(w.wall).Seconds(), ratio, sure(w.wallRatio), judged,
+			stats.Median(w.cpu).Seconds(), stats.Median(w.cpuRatio), sure(w.cpuRatio))
 	}
 	if len(handled) == 0 {
 		return
@@ -82,6 +87,7 @@ func everyWay() []*way {
 	return []*way{
 		{name: "without us"},
 		{name: "without us, once more"},
+		{name: "a program in Go that becomes runc", class: "becomes"},
 		{name: "RuntimeClass, nothing asked", class: "timens"},
 		{name: "RuntimeClass, both clocks", class: "timens", asks: both},
 		{name: "NRI, nothing asked", plugin: true},
@@ -99,13 +105,21 @@ func chosen(ways []*way) []*way {
 func (c *cluster) allowRealTime() {
 	f := "/sys/fs/cgroup/cpu/cpu.rt_runtime_us"
 	if _, err := os.Stat(c.m.Path(f)); err == nil {
-		c.m.Run("sh", "-c", "echo 500000 >"+f)
+		c.m.Run("sh", "-c", "echo 400000 >"+f) // µs of each second: there may be two machines
 	}
 }
 
-// measure creates pods at once, and tells how long it takes until all run, and what
-// processor time the machine needs for it. In the end there is none of them.
+// measure creates pods at once, and removes them when all run.
 func (c *cluster) measure(t *testing.T, w *way, many int) (wall, cpu time.Duration) {
+	t.Helper()
+	wall, cpu = c.fill(t, w, many)
+	c.clear(t)
+	return wall, cpu
+}
+
+// fill creates pods at once, and tells how long it takes until all run, and what processor
+// time the machine needs for it.
+func (c *cluster) fill(t *testing.T, w *way, many int) (wall, cpu time.Duration) {
 	t.Helper()
 	list := struct {
 		APIVersion string `json:"apiVersion"`
@@ -146,7 +160,6 @@ func (c *cluster) measure(t *testing.T, w *way, many int) (wall, cpu time.Durati
 	if len(running) < many {
 		t.Fatalf("%s: %d of %d pods run", w.name, len(running), many)
 	}
-	c.clear(t)
 	return wall, cpu
 }
 
@@ -188,11 +201,6 @@ func (c *cluster) processor(t *testing.T) time.Duration {
 	return time.Duration(us) * time.Microsecond
 }
 
-func median[T ~int64 | ~float64](all []T) T {
-	sorted := slices.Sorted(slices.Values(all))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
-
 func ratios(a, b []time.Duration) (r []float64) {
 	for i := range a {
 		r = append(r, float64(a[i])/float64(b[i]))
@@ -200,20 +208,13 @@ func ratios(a, b []time.Duration) (r []float64) {
 	return r
 }
 
-// sure is where the median of all lies that were to be had, with a certainty of 95 %: between
-// two of those at hand, by their ranks. With fewer than six there are no such two.
+// sure tells where the median of all lies that were to be had.
 func sure(r []float64) string {
-	sorted, skip := slices.Sorted(slices.Values(r)), -1
-	// So many of n are below the median with a chance of 1/2 each.
-	for chance, below := math.Pow(0.5, float64(len(r))), 0.; below+chance <= 0.025; {
-		below += chance
-		skip++
-		chance *= float64(len(r)-skip) / float64(skip+1)
-	}
-	if skip < 0 {
+	low, high, ok := stats.Interval(r)
+	if !ok {
 		return "–"
 	}
-	return fmt.Sprintf("%.3f … %.3f", sorted[skip], sorted[len(r)-1-skip])
+	return fmt.Sprintf("%.3f … %.3f", low, high)
 }
 
 func mark(ok bool) string {
