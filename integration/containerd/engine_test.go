@@ -147,6 +147,7 @@ func (e *engine) start() {
 			e.m.Run("ctr", "-n", namespace, "image", "import", "/root/image.tar")
 		}
 	}
+	e.daemon.Await(func() error { return e.cri.HasImage(e.t.Context(), image) })
 }
 
 func (e *engine) restart() {

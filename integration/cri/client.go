@@ -18,6 +18,7 @@ const grace = 10
 type Client struct {
 	conn    *grpc.ClientConn
 	runtime runtime.RuntimeServiceClient
+	images  runtime.ImageServiceClient
 }
 
 // Dial names the engine's socket. Nothing is sent yet: see [Client.Version].
@@ -28,7 +29,7 @@ func Dial(socket string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", socket, err)
 	}
-	return &Client{conn, runtime.NewRuntimeServiceClient(conn)}, nil
+	return &Client{conn, runtime.NewRuntimeServiceClient(conn), runtime.NewImageServiceClient(conn)}, nil
 }
 
 // Close ends the connection, and nothing else.
@@ -58,6 +59,20 @@ func (c *Client) Handlers(ctx context.Context) (names []string, err error) {
 	}
 	slices.Sort(names)
 	return names, err
+}
+
+// HasImage is nil when the engine has an image for pods. One that was imported past the CRI
+// is there for them only some time after that: containerd has a store of its own for them,
+// which follows the other by events (its issue 12980).
+func (c *Client) HasImage(ctx context.Context, name string) error {
+	r, err := c.images.ImageStatus(ctx, &runtime.ImageStatusRequest{Image: &runtime.ImageSpec{Image: name}})
+	if err != nil {
+		return fmt.Errorf("image %s: %w", name, err)
+	}
+	if r.GetImage() == nil {
+		return fmt.Errorf("image %s: the CRI does not have it", name)
+	}
+	return nil
 }
 
 // Pod is what a sandbox is made of.

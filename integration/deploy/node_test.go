@@ -67,7 +67,8 @@ func newNode(t *testing.T) *node {
 	}
 	n.m.Copy(machine.Image(t, probeImage), "/root/image.tar", 0o644)
 	n.m.Run("mkdir", "-p", rootfs+"/proc", rootfs+"/dev", rootfs+"/sys", rootfs+"/host", rootfs+"/config")
-	n.m.Start("/usr/local/sbin/manager").Await(func() error { _, err := os.Stat(n.m.Path("/run/manager.done")); return err })
+	daemon := n.m.Start("/usr/local/sbin/manager")
+	daemon.Await(func() error { _, err := os.Stat(n.m.Path("/run/manager.done")); return err })
 	n.m.Run("cat", "/run/manager.done")
 	n.m.Run("ctr", "-n", "k8s.io", "image", "import", "/root/image.tar")
 	client, err := cri.Dial(n.m.Path("/run/containerd/containerd.sock"))
@@ -76,6 +77,7 @@ func newNode(t *testing.T) *node {
 	}
 	n.cri = client
 	t.Cleanup(func() { client.Close() })
+	daemon.Await(func() error { return client.HasImage(t.Context(), probeImage) })
 	return n
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"oci-timens/integration/cri"
 	"oci-timens/integration/machine"
 )
 
@@ -154,8 +155,20 @@ func (c *cluster) startContainerd(t testing.TB) {
 	c.containerd = c.m.Start("WRAPPED="+runc, "containerd", "--log-level=info")
 	c.containerd.Await(func() error { _, err := c.m.Try("ctr", "version"); return err })
 	if first {
-		c.m.Run("ctr", "--namespace", "k8s.io", "image", "import", "/root/image.tar")
+		c.load(t, image, "/root/image.tar")
 	}
+}
+
+// load gives the node an image from a file.
+func (c *cluster) load(t testing.TB, image, file string) {
+	t.Helper()
+	c.m.Run("ctr", "--namespace", "k8s.io", "image", "import", file)
+	engine, err := cri.Dial(c.m.Path("/run/containerd/containerd.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	c.containerd.Await(func() error { return engine.HasImage(t.Context(), image) })
 }
 
 // startKubelet starts it in a mount namespace of its own, whose mounts reach the others.

@@ -103,7 +103,7 @@ func (c *cluster) bare(t *testing.T) {
 	t.Helper()
 	b := machine.Programs(t)
 	c.m.Copy(machine.ImageOf(t, ownImage, b.Hook, b.Shim, b.Ctl, machine.Program(t, "timens-nri"), machine.Program(t, "timens-install")), "/root/own.tar", 0o644)
-	c.m.Run("ctr", "--namespace", "k8s.io", "image", "import", "/root/own.tar")
+	c.load(t, ownImage, "/root/own.tar")
 	c.m.Run("sh", "-c", "rm -rf /usr/bin/timens* /usr/local/bin/timens* /usr/libexec/oci /etc/oci-timens")
 }
 

@@ -140,6 +140,7 @@ func (e *engine) start() {
 	if have := e.m.Run("ctr", "-n", "k8s.io", "image", "ls", "-q"); !strings.Contains(have, image) {
 		e.m.Run("ctr", "-n", "k8s.io", "image", "import", "/root/image.tar")
 	}
+	e.daemon.Await(func() error { return e.cri.HasImage(e.t.Context(), image) })
 }
 
 // startPlugin starts the plugin without any capability, and waits until it is ready.
