@@ -57,6 +57,11 @@ func TestAdjustment(t *testing.T) {
 		if h := a.Hooks.CreateRuntime; len(h) != 1 || h[0].Path != "/hook" || !slices.Equal(h[0].Args, want) {
 			t.Errorf("createRuntime: %v", h)
 		}
+		for _, h := range slices.Concat(a.Hooks.CreateRuntime, a.Hooks.Poststart, a.Hooks.Poststop) {
+			if !slices.Equal(h.Env, []string{"GOMAXPROCS=1"}) {
+				t.Errorf("environment: %q", h.Env)
+			}
+		}
 		want[1] = "poststart"
 		if h := a.Hooks.Poststart; time != (len(h) == 0) || !time && !slices.Equal(h[0].Args, want) {
 			t.Errorf("poststart: %v", h)
