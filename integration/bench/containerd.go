@@ -154,13 +154,15 @@ func (b *bench) containerdHost(s *setting, archive string, configured bool) (*co
 		return nil, err
 	}
 	s.Cleanup(func() { _ = client.Close() }) // nothing is under way
-	m.Start("containerd").Await(func() error {
+	daemon := m.Start("containerd")
+	daemon.Await(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_, _, err := client.Version(ctx)
 		return err
 	})
 	m.Run("ctr", "--namespace", "k8s.io", "image", "import", "/image.tar")
+	daemon.Await(func() error { return client.HasImage(context.Background(), containerdImage) })
 	return &containerdHost{Client: client, machine: m}, nil
 }
 
