@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/integration/apart"
+	"oci-timens/integration/machine"
 )
 
 // baseEnv names the folder of one run of the tests. It is set for the second
@@ -82,7 +83,7 @@ func build(dir string) error {
 		{name: "timensctl", module: "..", pkg: "./cmd/timensctl", env: []string{"CGO_ENABLED=0"}},
 		{name: "timens-hook-kill", module: "..", pkg: "./cmd/timens-hook", args: []string{"-tags", "timens_testpoints"}, env: []string{"CGO_ENABLED=0"}},
 	} {
-		args := append([]string{"build", "-trimpath"}, b.args...)
+		args := append([]string{"build", "-trimpath", "-ldflags", machine.LinkFlags(b.name)}, b.args...)
 		cmd := exec.Command("go", append(args, "-o", filepath.Join(dir, b.name), b.pkg)...)
 		cmd.Dir = b.module
 		cmd.Env = append(os.Environ(), b.env...)

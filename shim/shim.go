@@ -29,7 +29,8 @@ import (
 //
 // Two things are lost in any program in Go before its own code runs, as they are
 // in runc: that signals other than SIGHUP and SIGINT were ignored, and that those
-// were blocked which end a process (initsig and blockableSig in Go's runtime).
+// were blocked which end a process (initsig and blockableSig in Go's runtime). Calls
+// that early.go hands on do not get here, and keep them.
 func Main(args []string) int {
 	s := &shim{
 		args: args, stdout: os.Stdout, stderr: os.Stderr, facts: edit.Start,

@@ -98,7 +98,7 @@ func newEngine(t *testing.T, s stack) *engine {
 		e.packaged = e.m.Run("cat", mainConfig)
 	}
 	e.m.Run("rm", "-rf", "/etc/containerd")
-	e.m.Run("mkdir", "-p", "/etc/containerd", "/etc/oci-timens/config.d")
+	e.m.Run("mkdir", "-p", "/etc/containerd")
 	switch s.runtime {
 	case runcNew:
 		e.m.Copy(machine.Tool(t, "runc-1.5.2"), "/usr/local/sbin/runc", 0o755)

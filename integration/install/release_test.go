@@ -99,3 +99,26 @@ func TestReleasedVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestReleasedShim wants the shim to hand calls on before Go's runtime starts (shim/early.go),
+// which sets up its signals first of all.
+func TestReleasedShim(t *testing.T) {
+	m := machine.New(t, machine.Tool(t, "checkers-1"))
+	m.Write("/opt/bin/runc", "#!/bin/sh\necho \"$0 $*\"\n", 0o755)
+	for arch, qemu := range map[string]string{"amd64": "qemu-x86_64-static", "arm64": "qemu-aarch64-static"} {
+		m.Copy(filepath.Join(release(t), "timens-runc."+arch), "/root/timens-runc", 0o755)
+		for _, configured := range []bool{false, true} {
+			m.Run("rm", "-rf", "/etc/oci-timens")
+			if configured {
+				m.Write("/etc/oci-timens/config.toml", "", 0o644)
+			}
+			o, err := m.Try("env", "PATH=/opt/bin:/bin", "/usr/bin/"+qemu, "-strace", "/root/timens-runc", "--root", "/r", "start", "c1")
+			if err != nil || o.Stdout != "/opt/bin/runc --root /r start c1\n" || !strings.Contains(o.Stderr, "execve(") {
+				t.Errorf("%s, configured %v: %q, %v: %s", arch, configured, o.Stdout, err, o.Stderr)
+			}
+			if started := strings.Contains(o.Stderr, "rt_sigaction("); started != configured {
+				t.Errorf("%s, configured %v: Go's runtime was started: %v\n%s", arch, configured, started, o.Stderr)
+			}
+		}
+	}
+}

@@ -112,7 +112,7 @@ func (c *cluster) install(t testing.TB) {
 func (c *cluster) configure(t testing.TB) {
 	t.Helper()
 	c.m.Run("rm", "-rf", "/etc/containerd", "/etc/cni", "/var/lib/kubelet", "/var/lib/etcd")
-	c.m.Run("mkdir", "-p", "/etc/oci-timens/config.d", manifests)
+	c.m.Run("mkdir", "-p", manifests)
 	for path, text := range map[string]string{
 		"/etc/cni/net.d/10-pods.conflist": network,
 		"/root/.kube/config":              kubeconfig,

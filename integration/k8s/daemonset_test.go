@@ -85,7 +85,7 @@ func (c *cluster) byClassPods(t *testing.T, places []string, before machine.File
 		}
 	})
 	c.kubectl(t, "delete", "pods", "--all", "--wait", "--timeout=1m")
-	c.m.Run("rm", "-r", "/etc/oci-timens") // a policy of a test; the overlay has none
+	c.m.Run("rm", "-rf", "/etc/oci-timens") // a policy of a test; the overlay has none
 
 	c.kubectl(t, "--namespace", ownSpace, "delete", "pod", "plugin", "--wait")
 	c.applyDaemonSet(t, "uninstall")

@@ -64,7 +64,7 @@ func makeFiles(arch, runc string) (string, error) {
 		{".", "built/timensctl", "0", []string{"build", "./cmd/timensctl"}},
 	} {
 		last := len(b.args) - 1
-		args := append(b.args[:last:last], "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, b.out), b.args[last])
+		args := append(b.args[:last:last], "-trimpath", "-ldflags", machine.LinkFlags(filepath.Base(b.out)), "-o", filepath.Join(dir, b.out), b.args[last])
 		cmd := exec.Command("go", args...)
 		cmd.Dir = filepath.Join("..", "..", b.in)
 		cmd.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED="+b.cgo)

@@ -59,9 +59,17 @@ func Programs(t testing.TB) Built {
 	return b
 }
 
+// LinkFlags are those that a program is linked with, as in the Makefile.
+func LinkFlags(program string) string {
+	if program == "timens-runc" {
+		return "-s -w -E=_rt0_timens" // see shim/early.go
+	}
+	return "-s -w"
+}
+
 // compile makes a static program of a package in a folder of the module under test.
 func compile(dir, pkg, out string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=test", "-o", out, pkg)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", LinkFlags(filepath.Base(pkg))+" -X main.version=test", "-o", out, pkg)
 	cmd.Dir = filepath.Join(module(), dir)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {

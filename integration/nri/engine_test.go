@@ -99,7 +99,7 @@ func newEngine(t *testing.T, s stack, nri string, options ...string) *engine {
 		}
 	}
 	e.m.Run("rm", "-rf", "/etc/containerd")
-	e.m.Run("mkdir", "-p", "/etc/containerd", "/etc/oci-timens/config.d")
+	e.m.Run("mkdir", "-p", "/etc/containerd")
 	text, runtime := config3, "runc"
 	if strings.HasPrefix(s.version, "1.") {
 		text = config2

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 
 // observer stands for the runtime, and tells what it was handed: see tell/tell.c.
 func observer() lowLevel {
-	return lowLevel{"tell", filepath.Join(base, "bin/tell"), "runc version 1.5.2"}
+	return lowLevel{"tell", filepath.Join(base, "bin/observer/runc"), "runc version 1.5.2"}
 }
 
 // toldTo is the file that it writes to, in a folder for all users.
@@ -25,6 +26,9 @@ func (w *world) told(c call, before ...string) {
 	w.t.Helper()
 	report := toldTo()
 	cmd := w.command(w.words(c.line))
+	for i := range before {
+		before[i] = strings.Replace(before[i], configVariable, w.variable(), 1)
+	}
 	if len(before) > 0 {
 		path, err := exec.LookPath(before[0])
 		if err != nil {
@@ -40,7 +44,7 @@ func (w *world) told(c call, before ...string) {
 	cmd.Stderr = &said
 	err := cmd.Run()
 	pid, status := cmd.Process.Pid, cmd.ProcessState.ExitCode()
-	e := &entry{title: strings.TrimSpace(strings.Join(before, " ") + " " + c.line)}
+	e := &entry{title: strings.TrimSpace(strings.Replace(strings.Join(before, " ")+" "+c.line, notConfig, configVariable, 1))}
 	w.entries = append(w.entries, e)
 	if ours := w.ours(c); ours != "" {
 		if !strings.HasPrefix(said.String(), "timens-runc: ") || !strings.Contains(said.String(), ours) || status != 1 {
@@ -61,7 +65,7 @@ func (w *world) told(c call, before ...string) {
 	if err := os.Remove(report); err != nil {
 		w.t.Error(err)
 	}
-	e.add("told", text)
+	e.add("told", strings.Replace(text, notConfig, configVariable, 1))
 }
 
 // TestArguments hands every line of the other tests on, with all that a process inherits.
@@ -121,7 +125,8 @@ func TestInheritance(t *testing.T) {
 		"blocked SEGV":        {before: []string{"env", "--block-signal=SEGV"}, lost: "SigBlk"},
 		"a session":           {set: func(c *exec.Cmd) { c.SysProcAttr = &unix.SysProcAttr{Setsid: true} }},
 		"a process group":     {set: func(c *exec.Cmd) { c.SysProcAttr = &unix.SysProcAttr{Setpgid: true} }},
-		"no environment":      {before: []string{"env", "-i", "TELL_TO=" + toldTo(), "TIMENS_CONFIG=" + filepath.Join(base, "timens.toml")}},
+		"no environment": {before: []string{"env", "-i", "TELL_TO=" + toldTo(), configVariable + filepath.Join(base, "timens.toml"),
+			"PATH=" + filepath.Dir(observer().path)}},
 		"an odd environment": {set: func(c *exec.Cmd) {
 			c.Env = append(c.Env, "A=", "B==", "=C", "D", "É=é", "LONG="+strings.Repeat("x", 100000))
 		}},
@@ -136,30 +141,39 @@ func TestInheritance(t *testing.T) {
 		"a fixed number":        {before: shell("exec 9</etc/passwd 8<>/dev/null")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			kept := ""
 			same(t, observer(), func(w *world) {
 				lines := []string{"start c1", "create -b @/bundle c1"}
 				if name == "another user" {
 					lines = lines[:1] // to whom the bundle does not belong
 				}
 				for _, line := range lines {
-					w.told(call{line: line, set: c.set}, c.before...)
-					w.forget(c.lost)
+					w.told(call{line: line, set: c.set}, slices.Clone(c.before)...)
+					lost := w.forget(c.lost)
+					if line == "start c1" && w.v.early && lost != kept {
+						t.Errorf("handed on before Go has started, and lost: %q, want %q", lost, kept)
+					} else if line == "start c1" && !w.v.shimmed {
+						kept = lost
+					}
 				}
 			})
 		})
 	}
 }
 
-// forget takes lines out of the last entry that cannot be handed on.
-func (w *world) forget(what string) {
+// forget takes lines out of the last entry that cannot be handed on, and returns them.
+func (w *world) forget(what string) (lost string) {
 	e := w.entries[len(w.entries)-1]
 	var kept []string
 	for line := range strings.Lines(e.text) {
 		if what == "" || !strings.Contains(line, what) {
 			kept = append(kept, line)
+		} else {
+			lost += line
 		}
 	}
 	e.text = strings.Join(kept, "")
+	return lost
 }
 
 // openFiles opens files of all kinds, one of them at some place.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/integration/apart"
+	"oci-timens/integration/machine"
 	"oci-timens/internal/testenv"
 )
 
@@ -70,7 +71,7 @@ func outside() (code int, err error) {
 }
 
 func build(bin string) error {
-	if err := os.Mkdir(bin, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(bin, "observer"), 0o755); err != nil {
 		return err
 	}
 	sources, err := filepath.Glob("tell/*.c")
@@ -84,7 +85,8 @@ func build(bin string) error {
 	}{
 		{".", cc},
 		{"..", []string{"go", "build", "-trimpath", "-o", filepath.Join(bin, "probe"), "./cmd/probe"}},
-		{"../..", []string{"go", "build", "-trimpath", "-o", bin, "./cmd/timens-runc", "./cmd/timens-hook"}},
+		{"../..", []string{"go", "build", "-trimpath", "-o", bin, "./cmd/timens-hook"}},
+		{"../..", []string{"go", "build", "-trimpath", "-ldflags", machine.LinkFlags("timens-runc"), "-o", bin, "./cmd/timens-runc"}},
 	} {
 		cmd := exec.Command(b.args[0], b.args[1:]...)
 		cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "CGO_ENABLED=0")
@@ -92,7 +94,7 @@ func build(bin string) error {
 			return fmt.Errorf("%s: %w\n%s", strings.Join(b.args, " "), err, out)
 		}
 	}
-	return nil
+	return os.Link(filepath.Join(bin, "tell"), filepath.Join(bin, "observer/runc"))
 }
 
 // inside runs the tests as the first process of their own PID namespace.

@@ -20,6 +20,7 @@ import (
 type variant struct {
 	name    string
 	shimmed bool
+	early   bool   // without configuration, and with the runtime in PATH: see shim/early.go
 	toml    string // more of the shim's configuration
 }
 
@@ -28,6 +29,7 @@ const shift = 10 * 24 * time.Hour
 var variants = []variant{
 	{name: "bare"},
 	{name: "shim", shimmed: true},
+	{name: "early", shimmed: true, early: true},
 	{name: "shifted", shimmed: true, toml: "[defaults]\nmonotonic = \"+10d\"\nboottime = \"+10d\"\n"},
 }
 
@@ -64,8 +66,14 @@ func same(t *testing.T, r lowLevel, scenario func(w *world)) {
 	r.need(t)
 	var want []result
 	for _, v := range variants {
+		if v.early && r != observer() {
+			continue // what is handed on is the same for all
+		}
 		w := &world{t: t, r: r, v: v, dir: filepath.Join(base, "world")}
-		w.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "TIMENS_CONFIG=" + filepath.Join(base, "timens.toml")}
+		w.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", w.variable() + filepath.Join(base, "timens.toml")}
+		if r == observer() {
+			w.env[0] = "PATH=" + filepath.Dir(r.path) + ":" + os.Getenv("PATH")
+		}
 		out := filepath.Join(base, "out")
 		if err := errors.Join(os.RemoveAll(out), os.Mkdir(out, 0o755)); err != nil {
 			t.Fatal(err)
@@ -87,6 +95,17 @@ func same(t *testing.T, r lowLevel, scenario func(w *world)) {
 			return
 		}
 	}
+}
+
+// configVariable names the configuration. notConfig names nothing, and is a permutation of it,
+// as shells sort variables by a sum of their letters.
+const configVariable, notConfig = "TIMENS_CONFIG=", "TIMENS_CONFGI="
+
+func (w *world) variable() string {
+	if w.v.early {
+		return notConfig
+	}
+	return configVariable
 }
 
 // end ends all processes and removes all files.

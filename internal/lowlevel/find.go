@@ -17,9 +17,9 @@ import (
 	"syscall"
 )
 
-// defaultPath is where to look when PATH is not set, as engines do that start
+// DefaultPath is where to look when PATH is not set, as engines do that start
 // their runtime with an empty environment.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // Find returns the absolute path of the first candidate that is there: an
 // absolute path, or a name that is looked for in PATH. The running program is
@@ -38,7 +38,7 @@ func Find(candidates []string) (string, error) {
 	}
 	path, ok := os.LookupEnv("PATH")
 	if !ok {
-		path = defaultPath
+		path = DefaultPath
 	}
 	var doubt error
 	for _, c := range candidates {

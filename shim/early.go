@@ -1,0 +1,248 @@
+package shim
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// Most of the calls that an engine makes for a container are none of the shim's business:
+// start, state, kill, delete. To start Go's runtime only to become another program takes
+// ten times as long as to become it at once. So this comes before Go's runtime: the program
+// is linked with -E=_rt0_timens, which makes early_GOARCH.s its entry point. (That something
+// comes before is known from runc itself: libcontainer/nsenter, in C.)
+//
+// It is a matter of speed alone. What is handed on here is handed on by shim.run likewise, to
+// the same program, with the same arguments and environment: FuzzEarly compares the two.
+// Wherever more than a look is needed, such as into a configuration file, everything is left
+// as it was, and the program starts as any other.
+//
+// There is no heap, no goroutine and no signal handler yet, and the stack is the kernel's. So
+// functions must not grow it, allocate or panic, and call nothing but each other and raw system
+// calls. The linker holds them to the stack (go:nosplit), and TestEarlyCalls to the calls.
+
+// earlyEntry is how the entry point calls handOn: assembly cannot name functions of Go's own
+// calling convention.
+//
+//nolint:unused // linters do not see assembly
+var earlyEntry = handOn
+
+// Strings as C has them, each with its end: config.DefaultPath and what is beside it, the
+// Runtimes of config.Default, and where package lowlevel looks for them without PATH.
+var (
+	earlyDir      = "/etc/oci-timens\x00"
+	earlyFile     = "/etc/oci-timens/config.toml\x00"
+	earlyParts    = "/etc/oci-timens/config.d\x00"
+	earlyRuntimes = [...]string{"/runc\x00", "/crun\x00"}
+	earlyPath     = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\x00"
+)
+
+// What is looked at, and written to.
+var (
+	earlyFound, earlySelf syscall.Stat_t
+	earlyProgram          [4096]byte // PATH_MAX
+)
+
+const wordSize = unsafe.Sizeof(uintptr(0))
+
+// handOn takes what the kernel has put on the stack: argc, the arguments, the environment.
+// It returns where it is not certain of what to do.
+//
+//nolint:unused // see earlyEntry
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func handOn(stack *uintptr) {
+	argv := (**byte)(unsafe.Add(unsafe.Pointer(stack), wordSize))
+	envp := (**byte)(unsafe.Add(unsafe.Pointer(argv), (*stack+1)*wordSize))
+	path := uintptr(unsafe.Pointer(earlyRoute(argv, envp)))
+	if path == 0 {
+		return
+	}
+	argv0 := (*uintptr)(unsafe.Pointer(argv)) // a number: there are no write barriers yet
+	name := *argv0
+	*argv0 = path
+	_, _, _ = syscall.RawSyscall(syscall.SYS_EXECVE, path, uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envp)))
+	*argv0 = name // that it cannot be started is said in the usual way
+}
+
+// earlyRoute returns the low-level runtime that a call is handed on to, or nil.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func earlyRoute(argv, envp **byte) *byte {
+	if !isOthers(argv) {
+		return nil
+	}
+	path, named := unsafe.StringData(earlyPath), false
+	for i := uintptr(0); cArg(envp, i) != nil; i++ {
+		v := cArg(envp, i)
+		if cBehind(v, "TIMENS_CONFIG=") != nil {
+			return nil
+		}
+		if p := cBehind(v, "PATH="); p != nil {
+			if named {
+				return nil
+			}
+			path, named = p, true
+		}
+	}
+	if mayBeConfigured() {
+		return nil
+	}
+	return earlyFind(path)
+}
+
+// isOthers tells whether it is certain that a line is not for the shim: options as engines
+// write them, and a command that makes no container and that shim.try treats as any other.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func isOthers(argv **byte) bool {
+	if cArg(argv, 0) == nil {
+		return false
+	}
+	for i := uintptr(1); cArg(argv, i) != nil; i++ {
+		arg := cArg(argv, i)
+		switch {
+		case cIs(arg, "--systemd-cgroup"), cIs(arg, "--debug"):
+		case cIs(arg, "--root"), cIs(arg, "--log"), cIs(arg, "--log-format"):
+			if i++; cArg(argv, i) == nil {
+				return false
+			}
+		case cBehind(arg, "--root=") != nil, cBehind(arg, "--log=") != nil, cBehind(arg, "--log-format=") != nil:
+		default:
+			return cIs(arg, "start") || cIs(arg, "state") || cIs(arg, "kill") || cIs(arg, "delete") || cIs(arg, "exec") || cIs(arg, "ps") ||
+				cIs(arg, "pause") || cIs(arg, "resume") || cIs(arg, "update") || cIs(arg, "events") || cIs(arg, "list")
+		}
+	}
+	return false
+}
+
+// mayBeConfigured tells whether there may be a file that names runtimes.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func mayBeConfigured() bool {
+	return cStat(unsafe.StringData(earlyDir), &earlyFound, 0) != syscall.ENOENT &&
+		(cStat(unsafe.StringData(earlyFile), &earlyFound, noFollow) != syscall.ENOENT ||
+			cStat(unsafe.StringData(earlyParts), &earlyFound, noFollow) != syscall.ENOENT)
+}
+
+// earlyFind looks for the runtimes in the folders of PATH.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func earlyFind(path *byte) *byte {
+	if cStat(unsafe.StringData("/proc/self/exe\x00"), &earlySelf, 0) != 0 {
+		return nil
+	}
+	for i := range earlyRuntimes {
+		for dir := path; dir != nil; {
+			next, ok := earlyCandidate(dir, earlyRuntimes[i])
+			if !ok {
+				return nil
+			}
+			dir = next
+			if earlyProgram[0] == 0 {
+				continue
+			}
+			switch cStat(&earlyProgram[0], &earlyFound, 0) {
+			case 0:
+				if earlyFound.Size == earlySelf.Size {
+					return nil // this program, or a copy of it
+				}
+				if earlyFound.Mode&syscall.S_IFMT == syscall.S_IFREG && earlyFound.Mode&0o111 != 0 {
+					return &earlyProgram[0]
+				}
+			case syscall.ENOENT, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM, syscall.ELOOP, syscall.ENAMETOOLONG:
+			default:
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// earlyCandidate puts the folder of PATH that begins at dir, and a name, into earlyProgram,
+// or "" for a folder that is relative, and is passed over. It returns where the next folder
+// begins, nil for none. A folder that filepath.Join would write differently is not ok.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func earlyCandidate(dir *byte, name string) (next *byte, ok bool) {
+	const most = uintptr(len(earlyProgram)) - 16 // as many are for a name
+	absolute := *dir == '/'
+	n, last := uintptr(0), byte(0)
+	for ; *dir != 0 && *dir != ':'; dir = cNext(dir) {
+		if n == most || last == '/' && (*dir == '/' || *dir == '.') {
+			return nil, false
+		}
+		earlyProgram[n&(most|15)] = *dir // n is below most: so the compiler knows as well
+		last = *dir
+		n++
+	}
+	if *dir == ':' {
+		next = cNext(dir)
+	}
+	if !absolute {
+		earlyProgram[0] = 0
+		return next, true
+	}
+	for i := range uintptr(len(name)) {
+		earlyProgram[(n+i)&(most|15)] = name[i]
+	}
+	return next, last != '/'
+}
+
+const noFollow = 0x100 // AT_SYMLINK_NOFOLLOW
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func cStat(path *byte, st *syscall.Stat_t, flags uintptr) syscall.Errno {
+	const here = ^uintptr(99) // AT_FDCWD
+	_, _, err := syscall.RawSyscall6(sysFstatat, here, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(st)), flags, 0, 0)
+	return err
+}
+
+// cArg returns an element of a list that ends with nil.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func cArg(list **byte, i uintptr) *byte {
+	return *(**byte)(unsafe.Add(unsafe.Pointer(list), i*wordSize))
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func cNext(s *byte) *byte { return (*byte)(unsafe.Add(unsafe.Pointer(s), 1)) }
+
+// cBehind returns what comes behind a prefix, or nil.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func cBehind(s *byte, prefix string) *byte {
+	for i := range len(prefix) {
+		if *s != prefix[i] {
+			return nil
+		}
+		s = cNext(s)
+	}
+	return s
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func cIs(s *byte, text string) bool {
+	rest := cBehind(s, text)
+	return rest != nil && *rest == 0
+}

@@ -1,0 +1,5 @@
+package shim
+
+import "syscall"
+
+const sysFstatat = syscall.SYS_FSTATAT

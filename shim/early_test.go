@@ -1,0 +1,292 @@
+package shim
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+
+	"oci-timens/config"
+	"oci-timens/internal/edit"
+	"oci-timens/internal/lowlevel"
+	"oci-timens/internal/testenv"
+)
+
+// early is what earlyRoute makes of a call, "" where it leaves it to the usual way.
+func early(args, env []string) string {
+	list := func(words []string) **byte {
+		all := make([]*byte, len(words)+1)
+		for i, w := range words {
+			all[i] = unsafe.StringData(w + "\x00")
+		}
+		return &all[0]
+	}
+	p := earlyRoute(list(append([]string{"timens-runc"}, args...)), list(env))
+	if p == nil {
+		return ""
+	}
+	return string(earlyProgram[:bytes.IndexByte(earlyProgram[:], 0)])
+}
+
+// usual is what the program does otherwise, in the same process: the path and arguments of
+// its exec, or nil, and its error.
+func usual(t *testing.T, args, env []string) (execs [][]string, err error) {
+	t.Helper()
+	for _, name := range []string{config.EnvPath, "PATH"} {
+		t.Setenv(name, "") // to be restored
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
+	}
+	s := &shim{
+		args: append([]string{"timens-runc"}, args...), stdout: io.Discard, stderr: io.Discard, facts: edit.Host,
+		exec: func(path string, argv, _ []string) error {
+			execs = append(execs, append([]string{path}, argv...))
+			return nil
+		},
+	}
+	_, err = s.try()
+	return execs, err
+}
+
+// unconfigured has earlyRoute and config.Load find the same configuration: none.
+func unconfigured(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Dir(config.DefaultPath)); err == nil {
+		testenv.Lacks(t, "a machine without "+filepath.Dir(config.DefaultPath), "it is there")
+	}
+}
+
+func makeProgram(t testing.TB, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEarly(t *testing.T) {
+	unconfigured(t)
+	dir := t.TempDir()
+	runc, crun := filepath.Join(dir, "a/runc"), filepath.Join(dir, "b/crun")
+	makeProgram(t, runc, "", 0o755)
+	makeProgram(t, crun, "", 0o755)
+	makeProgram(t, filepath.Join(dir, "data/runc"), "", 0o644)
+	makeProgram(t, filepath.Join(dir, "folder/runc/file"), "", 0o644)
+	makeProgram(t, filepath.Join(dir, "data/file"), "", 0o644)
+	if err := os.Symlink("/proc/self/exe", filepath.Join(dir, "runc")); err != nil {
+		t.Fatal(err)
+	}
+	path := func(folders ...string) string {
+		return "PATH=" + strings.ReplaceAll(strings.Join(folders, ":"), "@", dir)
+	}
+	start := []string{"--root", "/run/x", "--log", "/l", "--log-format", "json", "--systemd-cgroup", "start", "c1"}
+	for name, tt := range map[string]struct {
+		args, env []string
+		want      string
+	}{
+		"as containerd":      {start, []string{"A=1", path("@/a"), "B=2"}, runc},
+		"as podman":          {[]string{"--root=/r", "--log-format=json", "--log=/l", "kill", "--all", "c1", "9"}, []string{path("@/a")}, runc},
+		"create":             {[]string{"create", "c1"}, []string{path("@/a")}, ""},
+		"create behind":      {[]string{"--root", "start", "create", "c1"}, []string{path("@/a")}, ""},
+		"features":           {[]string{"features"}, []string{path("@/a")}, ""},
+		"checkpoint":         {[]string{"checkpoint", "c1"}, []string{path("@/a")}, ""},
+		"a command of ours":  {[]string{"run", "start"}, []string{path("@/a")}, ""},
+		"no command":         {[]string{"--root", "start"}, []string{path("@/a")}, ""},
+		"no value":           {[]string{"--root"}, []string{path("@/a")}, ""},
+		"nothing":            {nil, []string{path("@/a")}, ""},
+		"another option":     {[]string{"--rootless", "start", "start"}, []string{path("@/a")}, ""},
+		"an end of options":  {[]string{"--", "start"}, []string{path("@/a")}, ""},
+		"spaces":             {[]string{" start", "c1"}, []string{path("@/a")}, ""},
+		"a configuration":    {start, []string{path("@/a"), "TIMENS_CONFIG=/none"}, ""},
+		"no folder":          {start, []string{"PATH="}, ""},
+		"two PATHs":          {start, []string{path("@/a"), path("@/b")}, ""},
+		"relative folders":   {start, []string{path("", "a", "../x//y", "@/none", "@/a")}, ""}, // for the "//"
+		"passed over":        {start, []string{path("", "a", ".", "@/none", "@/data", "@/folder", "@/data/file", "@/a", "")}, runc},
+		"runc before crun":   {start, []string{path("@/b", "@/a")}, runc},
+		"crun":               {start, []string{path("@/b")}, crun},
+		"this program":       {start, []string{path("@", "@/a")}, ""},
+		"to be cleaned":      {start, []string{path("@/./a")}, ""},
+		"to be cleaned, too": {start, []string{path("@/a/")}, ""},
+		"a long folder":      {start, []string{path("@/a", "/"+strings.Repeat("x", 4090))}, runc},
+		"a longer one":       {start, []string{path("/"+strings.Repeat("x", 5000), "@/a")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := early(tt.args, tt.env); got != tt.want {
+				t.Errorf("handed on to %q, want %q", got, tt.want)
+			}
+			compareEarly(t, tt.args, tt.env)
+		})
+	}
+}
+
+// compareEarly wants what is handed on early to be handed on likewise otherwise.
+func compareEarly(t *testing.T, args, env []string) {
+	t.Helper()
+	to := early(args, env)
+	if to == "" {
+		return
+	}
+	execs, err := usual(t, args, env)
+	if d := cmp.Diff([][]string{append([]string{to, to}, args...)}, execs); d != "" || err != nil {
+		t.Errorf("%q with %q: handed on early, and otherwise not so: %v\n%s", args, env, err, d)
+	}
+}
+
+// TestEarlyFacts holds what is written down twice against where it is decided.
+func TestEarlyFacts(t *testing.T) {
+	facts := []string{earlyFile, earlyDir, earlyParts}
+	want := []string{config.DefaultPath + "\x00", filepath.Dir(config.DefaultPath) + "\x00", filepath.Dir(config.DefaultPath) + "/config.d\x00"}
+	for _, r := range earlyRuntimes {
+		facts = append(facts, r)
+	}
+	for _, r := range config.Default().Runtimes {
+		want = append(want, "/"+r+"\x00")
+	}
+	facts, want = append(facts, earlyPath), append(want, lowlevel.DefaultPath+"\x00")
+	if d := cmp.Diff(want, facts); d != "" {
+		t.Error(d)
+	}
+	for _, r := range earlyRuntimes {
+		if len(r) > 16 {
+			t.Errorf("%q is too long for earlyProgram", r)
+		}
+	}
+}
+
+// TestEarlyConfigured tries what may be where a configuration is.
+func TestEarlyConfigured(t *testing.T) {
+	dir := t.TempDir()
+	place := []*string{&earlyDir, &earlyFile, &earlyParts}
+	for i, name := range []string{"etc", "etc/config.toml", "etc/config.d"} {
+		was := *place[i]
+		*place[i] = filepath.Join(dir, name) + "\x00"
+		t.Cleanup(func() { *place[i] = was })
+	}
+	makeProgram(t, filepath.Join(dir, "bin/runc"), "", 0o755)
+	etc := filepath.Join(dir, "etc")
+	for _, tt := range []struct {
+		name string
+		make func() error
+		want bool
+	}{
+		{"nothing", func() error { return nil }, true},
+		{"a folder", func() error { return os.Mkdir(etc, 0o755) }, true},
+		{"a file", func() error { return os.WriteFile(etc, nil, 0o644) }, false},
+		{"a file in it", func() error { return os.MkdirAll(etc+"/config.toml", 0o755) }, false},
+		{"a link to nothing", func() error { os.Mkdir(etc, 0o755); return os.Symlink("none", etc+"/config.toml") }, false},
+		{"drop-ins", func() error { return os.MkdirAll(etc+"/config.d", 0o755) }, false},
+		{"a circle", func() error { return os.Symlink("etc", etc) }, false},
+	} {
+		if err := os.RemoveAll(etc); err != nil {
+			t.Fatal(err)
+		}
+		if err := tt.make(); err != nil {
+			t.Fatal(err)
+		}
+		if got := early([]string{"start", "c1"}, []string{"PATH=" + dir + "/bin"}); (got != "") != tt.want {
+			t.Errorf("%s: handed on to %q, want that: %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// FuzzEarly compares with the usual way, which decides.
+func FuzzEarly(f *testing.F) {
+	unconfigured(f)
+	dir := f.TempDir()
+	makeProgram(f, filepath.Join(dir, "a/runc"), "", 0o755)
+	makeProgram(f, filepath.Join(dir, "b/crun"), "", 0o755)
+	if err := os.Symlink("/proc/self/exe", filepath.Join(dir, "runc")); err != nil {
+		f.Fatal(err)
+	}
+	f.Add("--root\n/r\n--log=\nstart\nc1", "@/b:@/a", "A=1")
+	f.Add("--systemd-cgroup\nkill\nc1\nKILL", ":a::@/none:@/b:", "PATHS=x")
+	f.Add("start\n--bundle\ncreate", "@", "TIMENS_CONFIG=")
+	f.Add("--debug\ndelete\n--force\nc1", "@/a/../b", "PATH=/")
+	f.Fuzz(func(t *testing.T, line, path, more string) {
+		if strings.Contains(line+path+more, "\x00") || strings.Contains(more, config.EnvPath+"=/") {
+			t.Skip("no such environment, or somebody's configuration")
+		}
+		name, _, ok := strings.Cut(more, "=")
+		if !ok || name == "" {
+			more = "A=" + more
+		}
+		env := []string{"PATH=" + strings.ReplaceAll(path, "@", dir), more}
+		if name == "PATH" {
+			env = env[:1] // two of them: TestEarly
+		}
+		compareEarly(t, strings.Split(line, "\n"), env)
+	})
+}
+
+var earlyCall = regexp.MustCompile(`/early\.go:\d+\)\s+(CALL|JMP|DUFF\w*)\s+(\S+)\(SB\)`)
+
+// TestEarlyCalls has the compiler tell what the functions of early.go call: each other, and
+// raw system calls; nothing of Go's runtime, which is not there yet.
+func TestEarlyCalls(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		cmd := exec.Command("go", "build", "-gcflags=-S", ".")
+		cmd.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
+		text, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		var calls []string
+		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+			if m := earlyCall.FindStringSubmatch(lines.Text()); m != nil {
+				calls = append(calls, m[2])
+			}
+		}
+		slices.Sort(calls)
+		want := []string{
+			"oci-timens/shim.earlyCandidate", "oci-timens/shim.earlyFind", "oci-timens/shim.earlyRoute", "oci-timens/shim.isOthers",
+			"oci-timens/shim.mayBeConfigured", "syscall.RawSyscall", "syscall.RawSyscall6",
+		}
+		if d := cmp.Diff(want, slices.Compact(calls)); d != "" {
+			t.Errorf("%s: calls: -want +got:\n%s", arch, d)
+		}
+	}
+}
+
+// TestEarlyStart starts the program as it is released. That a signal stays ignored which Go's
+// start would have reset shows which way was gone.
+func TestEarlyStart(t *testing.T) {
+	unconfigured(t)
+	dir := t.TempDir()
+	program := filepath.Join(dir, "timens-runc")
+	build := exec.Command("go", "build", "-ldflags=-E=_rt0_timens", "-o", program, "../cmd/timens-runc")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	runc := filepath.Join(dir, "bin/runc")
+	makeProgram(t, runc, "#!/bin/sh\necho \"$0 $*\"\ntrap - TERM\nkill -TERM $$\necho ignored\n", 0o755)
+	makeProgram(t, filepath.Join(dir, "broken/runc"), "no program", 0o755)
+	makeProgram(t, filepath.Join(dir, "config.toml"), "runtimes = [\""+runc+"\"]\n", 0o644)
+	for _, tt := range []struct{ name, env, args, want string }{
+		{"early", "PATH=" + dir + "/bin:/bin", "--root /r start c1", runc + " --root /r start c1\nignored\n"},
+		{"configured", "TIMENS_CONFIG=" + dir + "/config.toml", "--root /r start c1", runc + " --root /r start c1\n"},
+		{"no program", "PATH=" + dir + "/broken", "start c1", "timens-runc: exec " + dir + "/broken/runc: exec format error\n"},
+		{"none", "PATH=" + dir + "/none", "start c1", "timens-runc: no low-level runtime found: looked for"},
+	} {
+		cmd := exec.Command("env", slices.Concat([]string{"--ignore-signal=TERM", "-i", tt.env, program}, strings.Fields(tt.args))...)
+		if out, _ := cmd.CombinedOutput(); !strings.HasPrefix(string(out), tt.want) || strings.HasSuffix(string(out), "ignored\n") != (tt.name == "early") {
+			t.Errorf("%s: %q, want %q", tt.name, out, tt.want)
+		}
+	}
+}
