@@ -17,6 +17,8 @@ const (
 	// DefaultPath is the configuration file that Load reads unless TIMENS_CONFIG
 	// names another one.
 	DefaultPath = "/etc/oci-timens/config.toml"
+	// DropIns is the folder beside it whose *.toml are read, too.
+	DropIns = "config.d"
 	// EnvPath is the environment variable that names another file.
 	EnvPath = "TIMENS_CONFIG"
 	// maxSize is the largest configuration file in bytes.
@@ -80,7 +82,7 @@ func load(path string, decode decoder, check func(*Config) error) (c *Config, fo
 	if err != nil {
 		return nil, found, err
 	}
-	dropins, err := dropIns(filepath.Join(dir, "config.d"))
+	dropins, err := dropIns(filepath.Join(dir, DropIns))
 	if err != nil {
 		return nil, found, err
 	}

@@ -12,7 +12,8 @@ import (
 // comes before is known from runc itself: libcontainer/nsenter, in C.)
 //
 // It is a matter of speed alone. What is handed on here is handed on by shim.run likewise, to
-// the same program, with the same arguments and environment: FuzzEarly compares the two.
+// the same program, with the same arguments and environment: FuzzEarly compares the two. (Of
+// variables that are there twice Go's start leaves one; here they stay.)
 // Wherever more than a look is needed, such as into a configuration file, everything is left
 // as it was, and the program starts as any other.
 //

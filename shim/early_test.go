@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"os"
@@ -38,8 +37,8 @@ func early(args, env []string) string {
 }
 
 // usual is what the program does otherwise, in the same process: the path and arguments of
-// its exec, or nil, and its error.
-func usual(t *testing.T, args, env []string) (execs [][]string, err error) {
+// its exec, or nil, the environment, and its error.
+func usual(t *testing.T, args, env []string) (execs [][]string, passed []string, err error) {
 	t.Helper()
 	for _, name := range []string{config.EnvPath, "PATH"} {
 		t.Setenv(name, "") // to be restored
@@ -53,13 +52,13 @@ func usual(t *testing.T, args, env []string) (execs [][]string, err error) {
 	}
 	s := &shim{
 		args: append([]string{"timens-runc"}, args...), stdout: io.Discard, stderr: io.Discard, facts: edit.Host,
-		exec: func(path string, argv, _ []string) error {
-			execs = append(execs, append([]string{path}, argv...))
+		exec: func(path string, argv, env []string) error {
+			execs, passed = append(execs, append([]string{path}, argv...)), env
 			return nil
 		},
 	}
 	_, err = s.try()
-	return execs, err
+	return execs, passed, err
 }
 
 // unconfigured has earlyRoute and config.Load find the same configuration: none.
@@ -142,16 +141,21 @@ func compareEarly(t *testing.T, args, env []string) {
 	if to == "" {
 		return
 	}
-	execs, err := usual(t, args, env)
+	execs, passed, err := usual(t, args, env)
 	if d := cmp.Diff([][]string{append([]string{to, to}, args...)}, execs); d != "" || err != nil {
 		t.Errorf("%q with %q: handed on early, and otherwise not so: %v\n%s", args, env, err, d)
+	}
+	for _, v := range env {
+		if !slices.Contains(passed, v) {
+			t.Errorf("%q with %q: otherwise handed on without %q", args, env, v)
+		}
 	}
 }
 
 // TestEarlyFacts holds what is written down twice against where it is decided.
 func TestEarlyFacts(t *testing.T) {
 	facts := []string{earlyFile, earlyDir, earlyParts}
-	want := []string{config.DefaultPath + "\x00", filepath.Dir(config.DefaultPath) + "\x00", filepath.Dir(config.DefaultPath) + "/config.d\x00"}
+	want := []string{config.DefaultPath + "\x00", filepath.Dir(config.DefaultPath) + "\x00", filepath.Join(filepath.Dir(config.DefaultPath), config.DropIns) + "\x00"}
 	for _, r := range earlyRuntimes {
 		facts = append(facts, r)
 	}
@@ -234,10 +238,14 @@ func FuzzEarly(f *testing.F) {
 	})
 }
 
-var earlyCall = regexp.MustCompile(`/early\.go:\d+\)\s+(CALL|JMP|DUFF\w*)\s+(\S+)\(SB\)`)
+var (
+	asmFunction = regexp.MustCompile(`^(\S+) STEXT `)
+	asmLine     = regexp.MustCompile(`^\s+0x[0-9a-f]+ \d+ \(([^)]*)\)\s+(CALL|BL|DUFF\w*|JMP|B)\s+(.*)$`)
+)
 
-// TestEarlyCalls has the compiler tell what the functions of early.go call: each other, and
-// raw system calls; nothing of Go's runtime, which is not there yet.
+// TestEarlyCalls has the compiler tell what the functions of early.go call, also where others
+// are a part of them: each other, and raw system calls; nothing of Go's runtime, which is not
+// there yet.
 func TestEarlyCalls(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		cmd := exec.Command("go", "build", "-gcflags=-S", ".")
@@ -246,20 +254,56 @@ func TestEarlyCalls(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, text)
 		}
-		var calls []string
-		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-			if m := earlyCall.FindStringSubmatch(lines.Text()); m != nil {
-				calls = append(calls, m[2])
+		calls, early, functions := map[string]bool{}, false, 0
+		for line := range strings.Lines(string(text)) {
+			if m := asmFunction.FindStringSubmatch(line); m != nil {
+				name := strings.TrimPrefix(m[1], "oci-timens/shim.")
+				if early = slices.Contains(earlyFunctions, name); early {
+					functions++
+				}
+			}
+			m := asmLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
+			if m == nil || !early {
+				continue
+			}
+			to := strings.TrimSuffix(m[3], "(SB)")
+			if to == m[3] && (m[2] == "JMP" || m[2] == "B") && regexp.MustCompile(`^\d+$`).MatchString(to) {
+				continue // within the function
+			}
+			calls[strings.TrimPrefix(to, "oci-timens/shim.")] = true
+		}
+		want := append([]string{"syscall.RawSyscall", "syscall.RawSyscall6"}, earlyFunctions...)
+		for call := range calls {
+			if !slices.Contains(want, call) {
+				t.Errorf("%s: a function of early.go calls %s", arch, call)
 			}
 		}
-		slices.Sort(calls)
-		want := []string{
-			"oci-timens/shim.earlyCandidate", "oci-timens/shim.earlyFind", "oci-timens/shim.earlyRoute", "oci-timens/shim.isOthers",
-			"oci-timens/shim.mayBeConfigured", "syscall.RawSyscall", "syscall.RawSyscall6",
+		if functions != len(earlyFunctions) || !calls["syscall.RawSyscall6"] || !calls["earlyRoute"] {
+			t.Errorf("%s: %d functions of %d are seen, and calls of %v", arch, functions, len(earlyFunctions), calls)
 		}
-		if d := cmp.Diff(want, slices.Compact(calls)); d != "" {
-			t.Errorf("%s: calls: -want +got:\n%s", arch, d)
+	}
+}
+
+var earlyFunctions = []string{
+	"handOn", "earlyRoute", "isOthers", "mayBeConfigured", "earlyFind", "earlyCandidate", "cStat", "cArg", "cNext", "cBehind", "cIs",
+}
+
+// TestEarlyFunctions holds that list against the source, where each may not grow the stack.
+func TestEarlyFunctions(t *testing.T) {
+	text, err := os.ReadFile("early.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^func (\w+)`).FindAllStringSubmatch(string(text), -1) {
+		names = append(names, m[1])
+		if !strings.Contains(string(text), "//go:nosplit\n//go:norace\n//go:nocheckptr\nfunc "+m[1]+"(") {
+			t.Errorf("%s: may grow the stack, or be instrumented", m[1])
 		}
+	}
+	slices.Sort(names)
+	if d := cmp.Diff(slices.Sorted(slices.Values(earlyFunctions)), names); d != "" {
+		t.Error(d)
 	}
 }
 

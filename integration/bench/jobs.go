@@ -84,6 +84,11 @@ func (b *bench) wrapperJobs() ([]*way, error) {
 		inC.large, shim.large = kind.large, kind.large
 		ways = append(ways, inC, shim)
 	}
+	start := alone("timens-runc, start", false, filepath.Join(b.bin, "timens-runc"))
+	start.command, start.inPath, start.baseline, start.times = "start", true, wrap.name, asC
+	configured := *start
+	configured.name, configured.inPath = "timens-runc, start, with a configuration file", false
+	ways = append(ways, start, &configured)
 	if b.peer == "" {
 		return ways, nil
 	}

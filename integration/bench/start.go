@@ -26,6 +26,7 @@ type way struct {
 	forget   bool       // what the shim knows about the runtime
 	alone    bool       // only the last hook is measured, or without one the runtime
 	inTree   bool       // of Debian 13, for its crun
+	inPath   bool       // the low-level runtime is found in PATH, and nothing is configured
 	baseline string     // name of the way it is compared with
 	goal     time.Duration
 	times    float64 // the goal as a multiple of the baseline
@@ -99,6 +100,11 @@ func (b *bench) start(w *way, program string, args ...string) (time.Duration, er
 			_ = os.Rename(aside, known) // was not there the first time
 		}()
 	}
+	if w.inPath {
+		if err := os.Symlink(b.lowLevel(w), filepath.Join(w.bundle, "runc")); err != nil && !os.IsExist(err) {
+			return 0, err
+		}
+	}
 	cmd := b.command(w)
 	if w.alone && len(w.hooks) == 0 {
 		cmd.Path, cmd.Args = b.own("measure"), append([]string{b.own("measure"), w.measured()}, cmd.Args...)
@@ -121,6 +127,9 @@ func (b *bench) command(w *way) *exec.Cmd {
 	args := append(slices.Clone(w.args), "--root", filepath.Join(b.dir, "root"), cmp.Or(w.command, "run"), "--bundle", w.bundle, w.id)
 	cmd := exec.Command(w.runtime, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "WRAPPED=" + b.lowLevel(w), "TIMENS_CONFIG=" + filepath.Join(w.bundle, "timens.toml")}
+	if w.inPath {
+		cmd.Env = []string{"PATH=" + w.bundle}
+	}
 	cmd.Env = append(cmd.Env, w.env...)
 	if w.inTree {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: b.tree}
