@@ -52,7 +52,9 @@ func (e *engine) testPolicy(t *testing.T, began string) {
 	policy := func(t *testing.T) {
 		e.m.Write(dropIn, "[policy]\nmax-offset = \"1d\"\n", 0o644)
 		// The folders as well, where they were not there before.
-		t.Cleanup(func() { e.run(t, "sh", "-c", "cd /etc && rm "+dropIn+" && rmdir -p --ignore-fail-on-non-empty oci-timens/config.d") })
+		t.Cleanup(func() {
+			e.run(t, "sh", "-c", "cd /etc && rm "+dropIn+" && rmdir -p --ignore-fail-on-non-empty oci-timens/config.d")
+		})
 	}
 	want := began + `annotation "io.timens.monotonic": "+36h" is denied by the configuration of this host: the offset +1d12h is above policy.max-offset +1d`
 	e.see(t, byCRI, sawErrors, func(t *testing.T) {
