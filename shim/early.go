@@ -7,7 +7,7 @@ import (
 
 // Most of the calls that an engine makes for a container are none of the shim's business:
 // start, state, kill, delete. To start Go's runtime only to become another program takes
-// ten times as long as to become it at once. So this comes before Go's runtime: the program
+// three times as long as to become it at once (make bench-starts PART=jobs). So this comes before Go's runtime: the program
 // is linked with -E=_rt0_timens, which makes early_GOARCH.s its entry point. (That something
 // comes before is known from runc itself: libcontainer/nsenter, in C.)
 //
@@ -23,8 +23,6 @@ import (
 
 // earlyEntry is how the entry point calls handOn: assembly cannot name functions of Go's own
 // calling convention.
-//
-//nolint:unused // linters do not see assembly
 var earlyEntry = handOn
 
 // Strings as C has them, each with its end: config.DefaultPath and what is beside it, the
@@ -48,7 +46,6 @@ const wordSize = unsafe.Sizeof(uintptr(0))
 // handOn takes what the kernel has put on the stack: argc, the arguments, the environment.
 // It returns where it is not certain of what to do.
 //
-//nolint:unused // see earlyEntry
 //go:nosplit
 //go:norace
 //go:nocheckptr
