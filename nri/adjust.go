@@ -13,10 +13,6 @@ import (
 
 const hookName = "timens-hook" // its first argument
 
-// hookEnv is all that the hook has for its environment: it does one thing at a time, and is
-// over before a second thread has anything to do.
-var hookEnv = []string{"GOMAXPROCS=1"}
-
 // annotationsOf returns what is asked for a container, and by whom. The author of a pod
 // can write anything in its annotations, so who it is about is said by the engine.
 //
@@ -103,7 +99,7 @@ func takesTime(c *api.Container, known []lowlevel.Runtime) bool {
 // nothing to do. Where the clocks are to be kept, the hook does that in the end.
 func adjustment(path string, args []string, timeSpace, keeps bool) *api.ContainerAdjustment {
 	hook := func(stage string) []*api.Hook {
-		return []*api.Hook{{Path: path, Args: append([]string{hookName, stage}, args...), Env: hookEnv}}
+		return []*api.Hook{{Path: path, Args: append([]string{hookName, stage}, args...), Env: []string{plan.HookVariable}}}
 	}
 	a := &api.ContainerAdjustment{}
 	a.AddHooks(&api.Hooks{CreateRuntime: hook("createRuntime")})

@@ -185,7 +185,5 @@ func hookEnv() []string {
 		}
 		env = append(env, config.EnvPath+"="+v)
 	}
-	// The hook does one thing at a time, and is over before a second thread has anything to
-	// do: not to have one takes a fifth from the time that the hook takes.
-	return append(env, "GOMAXPROCS=1")
+	return append(env, plan.HookVariable)
 }
