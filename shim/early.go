@@ -7,15 +7,16 @@ import (
 
 // Most of the calls that an engine makes for a container are none of the shim's business:
 // start, state, kill, delete. To start Go's runtime only to become another program takes
-// three times as long as to become it at once (make bench-starts PART=jobs). So this comes before Go's runtime: the program
-// is linked with -E=_rt0_timens, which makes early_GOARCH.s its entry point. (That something
-// comes before is known from runc itself: libcontainer/nsenter, in C.)
+// three times as long as to become it at once (make bench-starts PART=jobs). So this comes
+// before Go's runtime: the program is linked with -E=_rt0_timens, which makes early_GOARCH.s
+// its entry point. (That something comes before is known from runc itself:
+// libcontainer/nsenter, in C.)
 //
 // It is a matter of speed alone. What is handed on here is handed on by shim.run likewise, to
 // the same program, with the same arguments and environment: FuzzEarly compares the two. (Of
-// variables that are there twice Go's start leaves one; here they stay.)
-// Wherever more than a look is needed, such as into a configuration file, everything is left
-// as it was, and the program starts as any other.
+// variables that are there twice Go's start leaves one; here they stay.) Wherever more than a
+// look is needed, such as into a configuration file, everything is left as it was, and the
+// program starts as any other.
 //
 // There is no heap, no goroutine and no signal handler yet, and the stack is the kernel's. So
 // functions must not grow it, allocate or panic, and call nothing but each other and raw system
