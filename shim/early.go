@@ -6,17 +6,17 @@ import (
 )
 
 // Most of the calls that an engine makes for a container are none of the shim's business:
-// start, state, kill, delete. To start Go's runtime only to become another program takes
-// three times as long as to become it at once (make bench-starts PART=jobs). So this comes
-// before Go's runtime: the program is linked with -E=_rt0_timens, which makes early_GOARCH.s
-// its entry point. (That something comes before is known from runc itself:
-// libcontainer/nsenter, in C.)
+// start, state, kill, delete, and create where no clock is asked for: earlycreate.go. To start Go's runtime
+// only to become another program takes three times as long as to become it at once (make
+// bench-starts PART=jobs). So this comes before Go's runtime: the program is linked with
+// -E=_rt0_timens, which makes early_GOARCH.s its entry point. (That something comes before is
+// known from runc itself: libcontainer/nsenter, in C.)
 //
 // It is a matter of speed alone. What is handed on here is handed on by shim.run likewise, to
 // the same program, with the same arguments and environment: FuzzEarly compares the two. (Of
 // variables that are there twice Go's start leaves one; here they stay.) Wherever more than a
-// look is needed, such as into a configuration file, everything is left as it was, and the
-// program starts as any other.
+// look is needed, such as into a configuration file, the program starts as any other: see
+// earlycalm.go.
 //
 // There is no heap, no goroutine and no signal handler yet, and the stack is the kernel's. So
 // functions must not grow it, allocate or panic, and call nothing but each other and raw system
@@ -39,29 +39,28 @@ var (
 // What is looked at, and written to.
 var (
 	earlyFound, earlySelf syscall.Stat_t
-	earlyProgram          [4096]byte // PATH_MAX
+	earlyName             [4096]byte // PATH_MAX
 )
 
 const wordSize = unsafe.Sizeof(uintptr(0))
 
 // handOn takes what the kernel has put on the stack: argc, the arguments, the environment.
-// It returns where it is not certain of what to do.
+// Where it is not certain of what to do it returns where they are by then.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func handOn(stack *uintptr) {
+func handOn(stack *uintptr) *uintptr {
 	argv := (**byte)(unsafe.Add(unsafe.Pointer(stack), wordSize))
 	envp := (**byte)(unsafe.Add(unsafe.Pointer(argv), (*stack+1)*wordSize))
-	path := uintptr(unsafe.Pointer(earlyRoute(argv, envp)))
-	if path == 0 {
-		return
+	if path := uintptr(unsafe.Pointer(earlyRoute(argv, envp))); path != 0 {
+		argv0 := (*uintptr)(unsafe.Pointer(argv)) // a number: there are no write barriers yet
+		name := *argv0
+		*argv0 = path
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXECVE, path, uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envp)))
+		*argv0 = name // that it cannot be started is said in the usual way
 	}
-	argv0 := (*uintptr)(unsafe.Pointer(argv)) // a number: there are no write barriers yet
-	name := *argv0
-	*argv0 = path
-	_, _, _ = syscall.RawSyscall(syscall.SYS_EXECVE, path, uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envp)))
-	*argv0 = name // that it cannot be started is said in the usual way
+	return earlyCalm(stack, envp)
 }
 
 // earlyRoute returns the low-level runtime that a call is handed on to, or nil.
@@ -70,7 +69,12 @@ func handOn(stack *uintptr) {
 //go:norace
 //go:nocheckptr
 func earlyRoute(argv, envp **byte) *byte {
-	if !isOthers(argv) {
+	at := earlyCommand(argv)
+	if at == 0 {
+		return nil
+	}
+	creates := cIs(cArg(argv, at), "create") || cIs(cArg(argv, at), "run")
+	if !creates && !isOthers(cArg(argv, at)) {
 		return nil
 	}
 	path, named := unsafe.StringData(earlyPath), false
@@ -86,21 +90,20 @@ func earlyRoute(argv, envp **byte) *byte {
 			path, named = p, true
 		}
 	}
-	if mayBeConfigured() {
+	if mayBeConfigured() || creates && !asksNothing(cBundle(argv, at+1)) {
 		return nil
 	}
 	return earlyFind(path)
 }
 
-// isOthers tells whether it is certain that a line is not for the shim: options as engines
-// write them, and a command that makes no container and that shim.try treats as any other.
+// earlyCommand returns the index of the command, behind options as engines write them, or 0.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func isOthers(argv **byte) bool {
+func earlyCommand(argv **byte) uintptr {
 	if cArg(argv, 0) == nil {
-		return false
+		return 0
 	}
 	for i := uintptr(1); cArg(argv, i) != nil; i++ {
 		arg := cArg(argv, i)
@@ -108,15 +111,25 @@ func isOthers(argv **byte) bool {
 		case cIs(arg, "--systemd-cgroup"), cIs(arg, "--debug"):
 		case cIs(arg, "--root"), cIs(arg, "--log"), cIs(arg, "--log-format"):
 			if i++; cArg(argv, i) == nil {
-				return false
+				return 0
 			}
 		case cBehind(arg, "--root=") != nil, cBehind(arg, "--log=") != nil, cBehind(arg, "--log-format=") != nil:
 		default:
-			return cIs(arg, "start") || cIs(arg, "state") || cIs(arg, "kill") || cIs(arg, "delete") || cIs(arg, "exec") || cIs(arg, "ps") ||
-				cIs(arg, "pause") || cIs(arg, "resume") || cIs(arg, "update") || cIs(arg, "events") || cIs(arg, "list")
+			return i
 		}
 	}
-	return false
+	return 0
+}
+
+// isOthers tells whether a command makes no container, and is one that shim.try treats as any
+// other.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func isOthers(command *byte) bool {
+	return cIs(command, "start") || cIs(command, "state") || cIs(command, "kill") || cIs(command, "delete") || cIs(command, "exec") ||
+		cIs(command, "ps") || cIs(command, "pause") || cIs(command, "resume") || cIs(command, "update") || cIs(command, "events") || cIs(command, "list")
 }
 
 // mayBeConfigured tells whether there may be a file that names runtimes.
@@ -146,16 +159,16 @@ func earlyFind(path *byte) *byte {
 				return nil
 			}
 			dir = next
-			if earlyProgram[0] == 0 {
+			if earlyName[0] == 0 {
 				continue
 			}
-			switch cStat(&earlyProgram[0], &earlyFound, 0) {
+			switch cStat(&earlyName[0], &earlyFound, 0) {
 			case 0:
 				if earlyFound.Size == earlySelf.Size {
 					return nil // this program, or a copy of it
 				}
 				if earlyFound.Mode&syscall.S_IFMT == syscall.S_IFREG && earlyFound.Mode&0o111 != 0 {
-					return &earlyProgram[0]
+					return &earlyName[0]
 				}
 			case syscall.ENOENT, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM, syscall.ELOOP, syscall.ENAMETOOLONG:
 			default:
@@ -166,7 +179,7 @@ func earlyFind(path *byte) *byte {
 	return nil
 }
 
-// earlyCandidate puts the folder of PATH that begins at dir, and a name, into earlyProgram,
+// earlyCandidate puts the folder of PATH that begins at dir, and a name, into earlyName,
 // or "" for a folder that is relative, and is passed over. It returns where the next folder
 // begins, nil for none. A folder that filepath.Join would write differently is not ok.
 //
@@ -174,14 +187,13 @@ func earlyFind(path *byte) *byte {
 //go:norace
 //go:nocheckptr
 func earlyCandidate(dir *byte, name string) (next *byte, ok bool) {
-	const most = uintptr(len(earlyProgram)) - 16 // as many are for a name
 	absolute := *dir == '/'
 	n, last := uintptr(0), byte(0)
 	for ; *dir != 0 && *dir != ':'; dir = cNext(dir) {
-		if n == most || last == '/' && (*dir == '/' || *dir == '.') {
+		if n == mostName || last == '/' && (*dir == '/' || *dir == '.') {
 			return nil, false
 		}
-		earlyProgram[n&(most|15)] = *dir // n is below most: so the compiler knows as well
+		setName(n, *dir)
 		last = *dir
 		n++
 	}
@@ -189,22 +201,39 @@ func earlyCandidate(dir *byte, name string) (next *byte, ok bool) {
 		next = cNext(dir)
 	}
 	if !absolute {
-		earlyProgram[0] = 0
+		earlyName[0] = 0
 		return next, true
 	}
 	for i := range uintptr(len(name)) {
-		earlyProgram[(n+i)&(most|15)] = name[i]
+		setName(n+i, name[i])
 	}
 	return next, last != '/'
 }
 
-const noFollow = 0x100 // AT_SYMLINK_NOFOLLOW
+// mostName is how long a folder in earlyName may be: there is room for a name behind it.
+const mostName = uintptr(len(earlyName)) - 16
+
+// setName and nameAt take an index below len(earlyName), which the compiler does not know.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func setName(i uintptr, c byte) { earlyName[i&(mostName|15)] = c }
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func nameAt(i uintptr) byte { return earlyName[i&(mostName|15)] }
+
+const (
+	here     = ^uintptr(99) // AT_FDCWD
+	noFollow = 0x100        // AT_SYMLINK_NOFOLLOW
+)
 
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func cStat(path *byte, st *syscall.Stat_t, flags uintptr) syscall.Errno {
-	const here = ^uintptr(99) // AT_FDCWD
 	_, _, err := syscall.RawSyscall6(sysFstatat, here, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(st)), flags, 0, 0)
 	return err
 }

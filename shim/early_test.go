@@ -9,11 +9,13 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"oci-timens/config"
 	"oci-timens/internal/edit"
@@ -34,7 +36,7 @@ func early(args, env []string) string {
 	if p == nil {
 		return ""
 	}
-	return string(earlyProgram[:bytes.IndexByte(earlyProgram[:], 0)])
+	return string(earlyName[:bytes.IndexByte(earlyName[:], 0)])
 }
 
 // usual is what the program does otherwise, in the same process: the path and arguments of
@@ -169,7 +171,7 @@ func TestEarlyFacts(t *testing.T) {
 	}
 	for _, r := range earlyRuntimes {
 		if len(r) > 16 {
-			t.Errorf("%q is too long for earlyProgram", r)
+			t.Errorf("%q is too long for earlyName", r)
 		}
 	}
 }
@@ -210,27 +212,67 @@ func TestEarlyConfigured(t *testing.T) {
 	}
 }
 
-// TestEarlyLeaves has a call left as it was: one that is not handed on, and one whose runtime
-// cannot be started.
+// TestEarlyLeaves has a call left to the usual way: one that is not handed on, and one whose
+// runtime cannot be started.
 func TestEarlyLeaves(t *testing.T) {
 	unconfigured(t)
 	dir := t.TempDir()
 	makeProgram(t, filepath.Join(dir, "runc"), "no program", 0o755)
-	for _, command := range []string{"create", "start"} {
-		words := []string{"timens-runc\x00", command + "\x00", "PATH=" + dir + "\x00"}
-		address := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(words[i]))) }
-		stack := []uintptr{2, address(0), address(1), 0, address(2), 0}
-		was := slices.Clone(stack)
-		earlyProgram[0] = 0
-		earlyEntry(&stack[0])
-		if !slices.Equal(stack, was) {
-			t.Errorf("%s: the stack was %x, and is %x", command, was, stack)
-		}
-		if tried := earlyProgram[0] != 0; tried != (command == "start") {
-			t.Errorf("%s: a runtime was looked for: %v", command, tried)
-		}
-		runtime.KeepAlive(words)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	slack := timerSlack(t)
+	if slack == calmSlack {
+		t.Fatalf("the timer slack is %d ns already", slack)
 	}
+	for _, command := range []string{"create", "start"} {
+		for _, more := range []string{"A=1", "GOMAXPROCS="} {
+			words := []string{"timens-runc\x00", command + "\x00", "PATH=" + dir + "\x00", more + "\x00"}
+			address := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(words[i]))) }
+			const auxv = 12345
+			stack := []uintptr{1, 1, 2, address(0), address(1), 0, address(2), address(3), 0, auxv}
+			want := slices.Clone(stack[2:])
+			if more == "A=1" {
+				procs := uintptr(unsafe.Pointer(unsafe.StringData(earlyProcs)))
+				want = []uintptr{2, address(0), address(1), 0, address(2), address(3), procs, procs, 0, auxv}
+			}
+			earlyName[0] = 0
+			at := earlyEntry(&stack[2])
+			got := stack[2:]
+			if at == &stack[0] {
+				got = stack
+			} else if at != &stack[2] {
+				t.Fatalf("%s %s: it is at %p, and was at %p", command, more, at, &stack[2])
+			}
+			if !slices.Equal(got, want) || earlyAdded != (more == "A=1") {
+				t.Errorf("%s %s: the stack is %x, want %x; added: %v", command, more, got, want, earlyAdded)
+			}
+			if tried := earlyName[0] != 0; tried != (command == "start") {
+				t.Errorf("%s: a runtime was looked for: %v", command, tried)
+			}
+			if got := timerSlack(t); got != calmSlack || earlySlack != slack {
+				t.Errorf("%s: the timer slack is %d ns, and was %d: %d", command, got, slack, earlySlack)
+			}
+			t.Setenv(calmVariable, "1")
+			undoCalm()
+			if value, set := os.LookupEnv(calmVariable); set != (more != "A=1") {
+				t.Errorf("%s %s: then %s=%q, %v", command, more, calmVariable, value, set)
+			}
+			if got := timerSlack(t); got != slack {
+				t.Errorf("%s: then the timer slack is %d ns, and was %d", command, got, slack)
+			}
+			earlyAdded = false
+			runtime.KeepAlive(words)
+		}
+	}
+}
+
+func timerSlack(t *testing.T) uintptr {
+	t.Helper()
+	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uintptr(slack)
 }
 
 // FuzzEarly compares with the usual way, which decides.
@@ -310,20 +352,27 @@ func TestEarlyCalls(t *testing.T) {
 }
 
 var earlyFunctions = []string{
-	"handOn", "earlyRoute", "isOthers", "mayBeConfigured", "earlyFind", "earlyCandidate", "cStat", "cArg", "cNext", "cBehind", "cIs",
+	"handOn", "earlyRoute", "earlyCommand", "isOthers", "mayBeConfigured", "earlyFind", "earlyCandidate",
+	"cBundle", "asksNothing", "earlyRead", "earlyScan", "isDotOrDash", "isIDByte",
+	"earlyCalm", "setName", "nameAt", "cStat", "cArg", "cNext", "wNext", "cBehind", "cIs",
 }
 
 // TestEarlyFunctions holds that list against the source, where each may not grow the stack.
 func TestEarlyFunctions(t *testing.T) {
-	text, err := os.ReadFile("early.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var names []string
-	for _, m := range regexp.MustCompile(`(?m)^func (\w+)`).FindAllStringSubmatch(string(text), -1) {
-		names = append(names, m[1])
-		if !strings.Contains(string(text), "//go:nosplit\n//go:norace\n//go:nocheckptr\nfunc "+m[1]+"(") {
-			t.Errorf("%s: may grow the stack, or be instrumented", m[1])
+	for _, file := range []string{"early.go", "earlycreate.go", "earlycalm.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func (\w+)`).FindAllStringSubmatch(string(text), -1) {
+			if slices.Contains([]string{"undoCalm", "growStack", "touch"}, m[1]) {
+				continue // called when Go's runtime is there
+			}
+			names = append(names, m[1])
+			if !strings.Contains(string(text), "//go:nosplit\n//go:norace\n//go:nocheckptr\nfunc "+m[1]+"(") {
+				t.Errorf("%s: may grow the stack, or be instrumented", m[1])
+			}
 		}
 	}
 	slices.Sort(names)
@@ -333,10 +382,10 @@ func TestEarlyFunctions(t *testing.T) {
 }
 
 // TestEarlyStart starts the program as it is released. That a signal stays ignored which Go's
-// start would have reset shows which way was gone.
+// start would have reset shows which way was gone. What that start was given goes no further.
 func TestEarlyStart(t *testing.T) {
 	unconfigured(t)
-	dir := t.TempDir()
+	dir, slack := t.TempDir(), strconv.Itoa(int(timerSlack(t)))
 	program := filepath.Join(dir, "timens-runc")
 	build := exec.Command("go", "build", "-ldflags=-E=_rt0_timens", "-o", program, "../cmd/timens-runc")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -344,18 +393,40 @@ func TestEarlyStart(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	runc := filepath.Join(dir, "bin/runc")
-	makeProgram(t, runc, "#!/bin/sh\necho \"$0 $*\"\ntrap - TERM\nkill -TERM $$\necho ignored\n", 0o755)
+	makeProgram(t, runc, `#!/bin/sh
+echo "$0 $*"
+read slack < /proc/$$/timerslack_ns
+echo $slack $GOMAXPROCS
+if [ "$1" = features ]; then
+	for task in /proc/$PPID/task/*; do /bin/cat /proc/${task##*/}/timerslack_ns; done >&2
+fi
+trap - TERM
+kill -TERM $$
+echo ignored
+`, 0o755)
 	makeProgram(t, filepath.Join(dir, "broken/runc"), "no program", 0o755)
 	makeProgram(t, filepath.Join(dir, "config.toml"), "runtimes = [\""+runc+"\"]\n", 0o644)
+	makeProgram(t, filepath.Join(dir, "none/config.json"), "{}", 0o644)
+	path, config := "PATH="+dir+"/bin", "TIMENS_CONFIG="+dir+"/config.toml"
 	for _, tt := range []struct{ name, env, args, want string }{
-		{"early", "PATH=" + dir + "/bin:/bin", "--root /r start c1", runc + " --root /r start c1\nignored\n"},
-		{"configured", "TIMENS_CONFIG=" + dir + "/config.toml", "--root /r start c1", runc + " --root /r start c1\n"},
+		{"early", path, "--root /r start c1", runc + " --root /r start c1\n" + slack + "\nignored\n"},
+		{"early, create", path, "create --bundle " + dir + "/none c1", runc + " create --bundle " + dir + "/none c1\n" + slack + "\nignored\n"},
+		{"configured", config, "--root /r start c1", runc + " --root /r start c1\n" + slack + "\n"},
+		{"two processors", config + " GOMAXPROCS=2", "--root /r start c1", runc + " --root /r start c1\n" + slack + " 2\n"},
+		{"not early", path, "features", runc + " features\n" + slack + "\n"},
 		{"no program", "PATH=" + dir + "/broken", "start c1", "timens-runc: exec " + dir + "/broken/runc: exec format error\n"},
 		{"none", "PATH=" + dir + "/none", "start c1", "timens-runc: no low-level runtime found: looked for"},
 	} {
-		cmd := exec.Command("env", slices.Concat([]string{"--ignore-signal=TERM", "-i", tt.env, program}, strings.Fields(tt.args))...)
-		if out, _ := cmd.CombinedOutput(); !strings.HasPrefix(string(out), tt.want) || strings.HasSuffix(string(out), "ignored\n") != (tt.name == "early") {
-			t.Errorf("%s: %q, want %q", tt.name, out, tt.want)
+		cmd := exec.Command("env", slices.Concat([]string{"--ignore-signal=TERM", "-i"}, strings.Fields(tt.env), []string{program}, strings.Fields(tt.args))...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, _ := cmd.Output()
+		if got := string(out) + stderr.String(); !strings.HasPrefix(got, tt.want) || strings.HasSuffix(got, "ignored\n") != strings.HasPrefix(tt.name, "early") {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+		if threads := strings.Fields(stderr.String()); tt.name == "not early" && os.Getuid() == 0 &&
+			(len(threads) < 2 || threads[0] != slack || !slices.Contains(threads[1:], strconv.Itoa(calmSlack))) {
+			t.Errorf("%s: the timer slacks of the threads were %q", tt.name, threads)
 		}
 	}
 }

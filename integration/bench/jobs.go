@@ -84,11 +84,13 @@ func (b *bench) wrapperJobs() ([]*way, error) {
 		inC.large, shim.large = kind.large, kind.large
 		ways = append(ways, inC, shim)
 	}
+	create := alone("timens-runc, nothing asked, without a configuration file", false, filepath.Join(b.bin, "timens-runc"))
+	create.command, create.inPath, create.baseline, create.times = "create", true, "the shim's job in C, nothing asked", asC
 	start := alone("timens-runc, start", false, filepath.Join(b.bin, "timens-runc"))
 	start.command, start.inPath, start.baseline, start.times = "start", true, wrap.name, asC
 	configured := *start
 	configured.name, configured.inPath = "timens-runc, start, with a configuration file", false
-	ways = append(ways, start, &configured)
+	ways = append(ways, create, start, &configured)
 	if b.peer == "" {
 		return ways, nil
 	}

@@ -104,7 +104,8 @@ func TestReleasedVersion(t *testing.T) {
 // which sets up its signals first of all.
 func TestReleasedShim(t *testing.T) {
 	m := machine.New(t, machine.Tool(t, "checkers-1"))
-	m.Write("/opt/bin/runc", "#!/bin/sh\necho \"$0 $*\"\n", 0o755)
+	m.Write("/opt/bin/runc", "#!/bin/sh\necho \"$0 $*\" $GOMAXPROCS\n", 0o755)
+	m.Write("/root/bundle/config.json", "{}", 0o644)
 	for arch, qemu := range map[string]string{"amd64": "qemu-x86_64-static", "arm64": "qemu-aarch64-static"} {
 		m.Copy(filepath.Join(release(t), "timens-runc."+arch), "/root/timens-runc", 0o755)
 		for _, configured := range []bool{false, true} {
@@ -112,12 +113,15 @@ func TestReleasedShim(t *testing.T) {
 			if configured {
 				m.Write("/etc/oci-timens/config.toml", "", 0o644)
 			}
-			o, err := m.Try("env", "PATH=/opt/bin:/bin", "/usr/bin/"+qemu, "-strace", "/root/timens-runc", "--root", "/r", "start", "c1")
-			if err != nil || o.Stdout != "/opt/bin/runc --root /r start c1\n" || !strings.Contains(o.Stderr, "execve(") {
-				t.Errorf("%s, configured %v: %q, %v: %s", arch, configured, o.Stdout, err, o.Stderr)
-			}
-			if started := strings.Contains(o.Stderr, "rt_sigaction("); started != configured {
-				t.Errorf("%s, configured %v: Go's runtime was started: %v\n%s", arch, configured, started, o.Stderr)
+			for _, line := range []string{"--root /r start c1", "create --bundle /root/bundle c1"} {
+				args := append([]string{"env", "PATH=/opt/bin:/bin", "/usr/bin/" + qemu, "-strace", "/root/timens-runc"}, strings.Fields(line)...)
+				o, err := m.Try(args...)
+				if err != nil || o.Stdout != "/opt/bin/runc "+line+"\n" || !strings.Contains(o.Stderr, "execve(") {
+					t.Errorf("%s, configured %v, %s: %q, %v: %s", arch, configured, line, o.Stdout, err, o.Stderr)
+				}
+				if started := strings.Contains(o.Stderr, "rt_sigaction("); started != configured {
+					t.Errorf("%s, configured %v, %s: Go's runtime was started: %v\n%s", arch, configured, line, started, o.Stderr)
+				}
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func outside() (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	cgroupParent = "/" + filepath.Base(dir)
+	cgroupParent = cgroupOf(dir)
 	defer func() { err = errors.Join(err, removeCgroups(), os.RemoveAll(dir)) }() // where it was ended half way
 	reports := filepath.Join(dir, "reports")
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(reports, 0o777), os.Chmod(reports, 0o777), build(filepath.Join(dir, "bin"))); err != nil {

@@ -2,12 +2,17 @@ package transparent
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // cgroupParent is the cgroup of all containers here.
-var cgroupParent = "/" + filepath.Base(base)
+var cgroupParent = cgroupOf(base)
+
+// cgroupOf names one after a folder, and not by a word of ours, which would have the shim
+// look closer at config.json.
+func cgroupOf(dir string) string { return "/" + strings.TrimPrefix(filepath.Base(dir), "timens-") }
 
 func newSpec(mode []string) *specs.Spec {
 	limit := int64(100)

@@ -1,0 +1,210 @@
+package shim
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// A container that asks for no clocks can be told from a look at its config.json, and in
+// Kubernetes at that of its pod's sandbox, whose annotations count: shim.prepare, which
+// decides where this is not certain, does the same by spec.Mentioned and pod.AsCreated.
+// (It has the file of a container in a pod parsed as well, and refuses one that is no JSON;
+// here that is left to the low-level runtime, as it is for all other containers.)
+//
+// See early.go for what functions must not do.
+
+// earlyText is the config.json that is looked at: those of engines have some ten kilobytes.
+// Behind it there is always a zero.
+var earlyText [256 << 10]byte
+
+// cBundle returns the bundle of a line behind create or run, as engines write it, or nil.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func cBundle(argv **byte, i uintptr) *byte {
+	var bundle *byte
+	for ; cArg(argv, i) != nil; i++ {
+		arg := cArg(argv, i)
+		named := cBehind(arg, "--bundle=")
+		if cIs(arg, "--bundle") {
+			i++
+			if named = cArg(argv, i); named == nil {
+				return nil
+			}
+		}
+		switch {
+		case named != nil:
+			if bundle != nil {
+				return nil
+			}
+			bundle = named
+		case cIs(arg, "--no-pivot"), cIs(arg, "--no-new-keyring"), cIs(arg, "--detach"):
+		case cBehind(arg, "--pid-file=") != nil, cBehind(arg, "--console-socket=") != nil:
+		case cIs(arg, "--pid-file"), cIs(arg, "--console-socket"):
+			if i++; cArg(argv, i) == nil {
+				return nil
+			}
+		case isIDByte(*arg) && cArg(argv, i+1) == nil:
+			return bundle
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// asksNothing tells whether it is certain that the container of a bundle asks for no clocks.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func asksNothing(bundle *byte) bool {
+	if bundle == nil || *bundle != '/' {
+		return false
+	}
+	n, base := uintptr(0), uintptr(0)
+	for last := byte(0); *bundle != 0; bundle = cNext(bundle) {
+		if n == mostName || last == '/' && (*bundle == '/' || *bundle == '.') {
+			return false // which filepath.Join would write differently
+		}
+		if last = *bundle; last == '/' {
+			base = n + 1
+		}
+		setName(n, last)
+		n++
+	}
+	if n == base || earlyRead(n) != 0 {
+		return false
+	}
+	id, ok := earlyScan()
+	if id == nil || !ok {
+		return ok
+	}
+	// Behind the folder of all bundles, the ID of the sandbox.
+	same := true
+	i := uintptr(0)
+	for ; isIDByte(*id); id = cNext(id) {
+		if i == 128 || base+i == mostName { // spec.Pod takes as many
+			return false
+		}
+		same = same && base+i < n && nameAt(base+i) == *id
+		setName(base+i, *id)
+		i++
+	}
+	if *id != '"' || i == 0 {
+		return false
+	}
+	if same && base+i == n {
+		return true // the sandbox itself
+	}
+	switch earlyRead(base + i) {
+	case 0:
+		_, ok = earlyScan()
+		return ok
+	case syscall.ENOENT:
+		return true
+	}
+	return false
+}
+
+// earlyRead reads config.json in the folder that is in earlyName, n bytes long.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func earlyRead(n uintptr) syscall.Errno {
+	const file = "/config.json\x00"
+	for i := range uintptr(len(file)) {
+		setName(n+i, file[i])
+	}
+	if err := cStat(&earlyName[0], &earlyFound, noFollow); err != 0 {
+		return err
+	}
+	if earlyFound.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return syscall.EINVAL
+	}
+	const flags = syscall.O_RDONLY | syscall.O_CLOEXEC | syscall.O_NONBLOCK | syscall.O_NOCTTY | syscall.O_NOFOLLOW
+	fd, _, err := syscall.RawSyscall6(syscall.SYS_OPENAT, here, uintptr(unsafe.Pointer(&earlyName[0])), flags, 0, 0, 0)
+	if err != 0 {
+		return err
+	}
+	_, _, err = syscall.RawSyscall(syscall.SYS_FSTAT, fd, uintptr(unsafe.Pointer(&earlyFound)), 0)
+	if err == 0 && earlyFound.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		err = syscall.EINVAL
+	}
+	size := uintptr(0)
+	for more := uintptr(1); err == 0 && more != 0; size += more {
+		left := uintptr(len(earlyText)) - 1 - size
+		if left == 0 {
+			err = syscall.EFBIG
+			break
+		}
+		more, _, err = syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&earlyText[0]))+size, left)
+	}
+	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, fd, 0, 0)
+	if err == 0 {
+		earlySize = size
+		earlyText[size&(uintptr(len(earlyText))-1)] = 0
+	}
+	return err
+}
+
+// earlySize is how much of earlyText there is.
+var earlySize uintptr
+
+// earlyScan looks through earlyText. It is not ok where something of ours is, or may be,
+// mentioned. It returns the ID of the sandbox of a pod of Kubernetes, with more behind it, nil
+// where there is none.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func earlyScan() (id *byte, ok bool) {
+	inPod := false
+	end := unsafe.Add(unsafe.Pointer(&earlyText[0]), earlySize)
+	for p := &earlyText[0]; unsafe.Pointer(p) != end; p = cNext(p) {
+		switch *p {
+		case 't':
+			if cBehind(p, "timens") != nil {
+				return nil, false
+			}
+		case '\\':
+			// Letters, and what else is in the sandbox's key.
+			if c := cBehind(p, `\u00`); c != nil && (*c == '2' && isDotOrDash(*cNext(c)) || *c == '6' || *c == '7') {
+				return nil, false
+			}
+		case 'k':
+			inPod = inPod || cBehind(p, "kubepods") != nil
+		case 'i':
+			if c := cBehind(p, "io.kubernetes.cri.sandbox-id"); c != nil {
+				if id != nil {
+					return nil, false
+				}
+				if id = cBehind(c, `":"`); id == nil {
+					return nil, false
+				}
+			}
+		}
+	}
+	if !inPod {
+		return nil, true
+	}
+	return id, true
+}
+
+// isDotOrDash takes the last digit of \u002e and \u002d.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func isDotOrDash(digit byte) bool { return digit|0x20 == 'e' || digit|0x20 == 'd' }
+
+// isIDByte tells what IDs of engines are made of.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func isIDByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+}
