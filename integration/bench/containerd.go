@@ -99,15 +99,20 @@ func (b *bench) containerdShim(s *setting, h *containerdHost, p *cri.Pod) error 
 		}
 		m.Copy(path, "/opt/"+name, 0o755)
 	}
-	m.Write("/etc/oci-timens/config.toml", "runtimes = [\"/opt/noop\"]\n", 0o644)
+	m.Run("ln", "-s", "/opt/noop", "/usr/local/sbin/runc") // where it is looked for first
 	m.Write("/bundle/config.json", config, 0o644)
 	general := []string{"--root", "/run/x", "--log", "/run/log", "--log-format", "json"}
 	create := slices.Concat(general, []string{"create", "--bundle", "/bundle", "--pid-file", "/run/pid", "x"})
 	start := slices.Concat(general, []string{"start", "x"})
 	const plain = "a runtime that does nothing"
-	ways := []*way{{name: plain}, {name: "timens-runc in front of it", baseline: plain, goal: engineGoal}}
+	ways := []*way{{name: plain}, {name: "timens-runc in front of it", baseline: plain, goal: engineGoal},
+		{name: "the same, with a configuration file", baseline: plain, goal: engineGoal}}
 	err = b.interleaved(ways, func(i int) (time.Duration, error) {
-		program := []string{"/opt/noop", "/usr/bin/timens-runc"}[i]
+		program := []string{"/opt/noop", "/usr/bin/timens-runc", "/usr/bin/timens-runc"}[i]
+		if i == 2 {
+			m.Write("/etc/oci-timens/config.toml", "runtimes = [\"runc\"]\n", 0o644)
+			defer m.Run("rm", "-r", "/etc/oci-timens")
+		}
 		first, err := timed(m, append([]string{program}, create...)...)
 		if err != nil {
 			return 0, err

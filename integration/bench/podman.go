@@ -207,15 +207,22 @@ func (b *bench) shimAlone(s *setting, archive, noop string) error {
 	if err := os.WriteFile(toml, []byte(fmt.Sprintf("runtimes = [%q]\n", b.own("noop"))), 0o644); err != nil {
 		return err
 	}
+	if err := os.Symlink("noop", b.own("runc")); err != nil {
+		return err
+	}
 	const nothing = "a runtime that does nothing: create, start"
 	ways := []*way{
 		{name: nothing},
 		{name: "timens-runc in front of it: create, start", baseline: nothing, goal: engineGoal},
+		{name: "the same, with a configuration file", baseline: nothing, goal: engineGoal},
 	}
 	err = b.interleaved(ways, func(i int) (took time.Duration, _ error) {
 		for _, args := range [][]string{{"create", "--bundle=" + b.dir, "--pid-file=" + b.own("pid"), "x"}, {"start", "x"}} {
-			cmd := exec.Command(b.own([]string{"noop", "timens-runc"}[i]), append([]string{"--root=" + b.own("root")}, args...)...)
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TIMENS_CONFIG=" + toml}
+			cmd := exec.Command(b.own([]string{"noop", "timens-runc", "timens-runc"}[i]), append([]string{"--root=" + b.own("root")}, args...)...)
+			cmd.Env = []string{"PATH=" + b.dir}
+			if i == 2 {
+				cmd.Env = append(cmd.Env, "TIMENS_CONFIG="+toml)
+			}
 			began := time.Now()
 			out, err := cmd.CombinedOutput()
 			if err != nil {
