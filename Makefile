@@ -54,8 +54,8 @@ INSTALL := BIN=bin PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" deploy/install
 GO       := go
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 STATIC   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
-# The shim hands calls on before Go's runtime starts: shim/early.go.
-SHIM     := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS) -E=_rt0_timens"
+# Hook and shim do something before Go's runtime starts: internal/early.
+EARLY    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS) -E=_rt0_timens_
 
 # libcontainer enters namespaces in C, before Go starts. Without a C compiler
 # timensctl is built without it, and demo uses the runtimes it finds.
@@ -76,8 +76,8 @@ help: ## this list
 
 .PHONY: build
 build: ## static bin/timens-hook, bin/timens-runc and bin/timensctl
-	$(STATIC) -o bin/timens-hook ./cmd/timens-hook
-	$(SHIM) -o bin/timens-runc ./cmd/timens-runc
+	$(EARLY)hook" -o bin/timens-hook ./cmd/timens-hook
+	$(EARLY)runc" -o bin/timens-runc ./cmd/timens-runc
 	$(CTL) -o bin/timensctl ./cmd/timensctl
 	@CGO_ENABLED=$(CGO) deploy/accompany bin bin/timensctl
 

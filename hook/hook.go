@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"oci-timens/config"
+	"oci-timens/internal/early"
 	"oci-timens/internal/logging"
 	"oci-timens/internal/plan"
 	"oci-timens/spec"
@@ -40,6 +41,7 @@ const stages = "createRuntime, poststart, poststop or precreate"
 // that says what is wrong. A runtime then does not start the container. The caller
 // must stay on its thread: be an init function, or have locked it.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, version string) int {
+	early.Undo()
 	stage := "createRuntime"
 	if len(args) > 0 {
 		stage = args[0]

@@ -3,24 +3,24 @@ package shim
 import (
 	"syscall"
 	"unsafe"
+
+	"oci-timens/internal/early"
 )
 
 // Most of the calls that an engine makes for a container are none of the shim's business:
 // start, state, kill, delete, and create where no clock is asked for: earlycreate.go. To start Go's runtime
 // only to become another program takes three times as long as to become it at once (make
 // bench-starts PART=jobs). So this comes before Go's runtime: the program is linked with
-// -E=_rt0_timens, which makes early_GOARCH.s its entry point. (That something comes before is
+// -E=_rt0_timens_runc, which makes early_GOARCH.s its entry point. (That something comes before is
 // known from runc itself: libcontainer/nsenter, in C.)
 //
 // It is a matter of speed alone. What is handed on here is handed on by shim.run likewise, to
 // the same program, with the same arguments and environment: FuzzEarly compares the two. (Of
 // variables that are there twice Go's start leaves one; here they stay.) Wherever more than a
-// look is needed, such as into a configuration file, the program starts as any other: see
-// earlycalm.go.
+// look is needed, such as into a configuration file, the program starts as the hook does.
 //
-// There is no heap, no goroutine and no signal handler yet, and the stack is the kernel's. So
-// functions must not grow it, allocate or panic, and call nothing but each other and raw system
-// calls. The linker holds them to the stack (go:nosplit), and TestEarlyCalls to the calls.
+// See package early for what functions must not do. The linker holds them to the stack
+// (go:nosplit), and TestEarlyCalls to what they call.
 
 // earlyEntry is how the entry point calls handOn: assembly cannot name functions of Go's own
 // calling convention.
@@ -42,8 +42,6 @@ var (
 	earlyName             [4096]byte // PATH_MAX
 )
 
-const wordSize = unsafe.Sizeof(uintptr(0))
-
 // handOn takes what the kernel has put on the stack: argc, the arguments, the environment.
 // Where it is not certain of what to do it returns where they are by then.
 //
@@ -51,8 +49,8 @@ const wordSize = unsafe.Sizeof(uintptr(0))
 //go:norace
 //go:nocheckptr
 func handOn(stack *uintptr) *uintptr {
-	argv := (**byte)(unsafe.Add(unsafe.Pointer(stack), wordSize))
-	envp := (**byte)(unsafe.Add(unsafe.Pointer(argv), (*stack+1)*wordSize))
+	argv := (**byte)(unsafe.Add(unsafe.Pointer(stack), early.WordSize))
+	envp := early.Environment(stack)
 	if path := uintptr(unsafe.Pointer(earlyRoute(argv, envp))); path != 0 {
 		argv0 := (*uintptr)(unsafe.Pointer(argv)) // a number: there are no write barriers yet
 		name := *argv0
@@ -60,7 +58,7 @@ func handOn(stack *uintptr) *uintptr {
 		_, _, _ = syscall.RawSyscall(syscall.SYS_EXECVE, path, uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envp)))
 		*argv0 = name // that it cannot be started is said in the usual way
 	}
-	return earlyCalm(stack, envp)
+	return early.Calm(stack)
 }
 
 // earlyRoute returns the low-level runtime that a call is handed on to, or nil.
@@ -73,17 +71,17 @@ func earlyRoute(argv, envp **byte) *byte {
 	if at == 0 {
 		return nil
 	}
-	creates := cIs(cArg(argv, at), "create") || cIs(cArg(argv, at), "run")
-	if !creates && !isOthers(cArg(argv, at)) {
+	creates := early.Is(early.Arg(argv, at), "create") || early.Is(early.Arg(argv, at), "run")
+	if !creates && !isOthers(early.Arg(argv, at)) {
 		return nil
 	}
 	path, named := unsafe.StringData(earlyPath), false
-	for i := uintptr(0); cArg(envp, i) != nil; i++ {
-		v := cArg(envp, i)
-		if cBehind(v, "TIMENS_CONFIG=") != nil {
+	for i := uintptr(0); early.Arg(envp, i) != nil; i++ {
+		v := early.Arg(envp, i)
+		if early.Behind(v, "TIMENS_CONFIG=") != nil {
 			return nil
 		}
-		if p := cBehind(v, "PATH="); p != nil {
+		if p := early.Behind(v, "PATH="); p != nil {
 			if named {
 				return nil
 			}
@@ -102,18 +100,18 @@ func earlyRoute(argv, envp **byte) *byte {
 //go:norace
 //go:nocheckptr
 func earlyCommand(argv **byte) uintptr {
-	if cArg(argv, 0) == nil {
+	if early.Arg(argv, 0) == nil {
 		return 0
 	}
-	for i := uintptr(1); cArg(argv, i) != nil; i++ {
-		arg := cArg(argv, i)
+	for i := uintptr(1); early.Arg(argv, i) != nil; i++ {
+		arg := early.Arg(argv, i)
 		switch {
-		case cIs(arg, "--systemd-cgroup"), cIs(arg, "--debug"):
-		case cIs(arg, "--root"), cIs(arg, "--log"), cIs(arg, "--log-format"):
-			if i++; cArg(argv, i) == nil {
+		case early.Is(arg, "--systemd-cgroup"), early.Is(arg, "--debug"):
+		case early.Is(arg, "--root"), early.Is(arg, "--log"), early.Is(arg, "--log-format"):
+			if i++; early.Arg(argv, i) == nil {
 				return 0
 			}
-		case cBehind(arg, "--root=") != nil, cBehind(arg, "--log=") != nil, cBehind(arg, "--log-format=") != nil:
+		case early.Behind(arg, "--root=") != nil, early.Behind(arg, "--log=") != nil, early.Behind(arg, "--log-format=") != nil:
 		default:
 			return i
 		}
@@ -128,8 +126,8 @@ func earlyCommand(argv **byte) uintptr {
 //go:norace
 //go:nocheckptr
 func isOthers(command *byte) bool {
-	return cIs(command, "start") || cIs(command, "state") || cIs(command, "kill") || cIs(command, "delete") || cIs(command, "exec") ||
-		cIs(command, "ps") || cIs(command, "pause") || cIs(command, "resume") || cIs(command, "update") || cIs(command, "events") || cIs(command, "list")
+	return early.Is(command, "start") || early.Is(command, "state") || early.Is(command, "kill") || early.Is(command, "delete") || early.Is(command, "exec") ||
+		early.Is(command, "ps") || early.Is(command, "pause") || early.Is(command, "resume") || early.Is(command, "update") || early.Is(command, "events") || early.Is(command, "list")
 }
 
 // mayBeConfigured tells whether there may be a file that names runtimes.
@@ -189,7 +187,7 @@ func earlyFind(path *byte) *byte {
 func earlyCandidate(dir *byte, name string) (next *byte, ok bool) {
 	absolute := *dir == '/'
 	n, last := uintptr(0), byte(0)
-	for ; *dir != 0 && *dir != ':'; dir = cNext(dir) {
+	for ; *dir != 0 && *dir != ':'; dir = early.Next(dir) {
 		if n == mostName || last == '/' && (*dir == '/' || *dir == '.') {
 			return nil, false
 		}
@@ -198,7 +196,7 @@ func earlyCandidate(dir *byte, name string) (next *byte, ok bool) {
 		n++
 	}
 	if *dir == ':' {
-		next = cNext(dir)
+		next = early.Next(dir)
 	}
 	if !absolute {
 		earlyName[0] = 0
@@ -236,41 +234,4 @@ const (
 func cStat(path *byte, st *syscall.Stat_t, flags uintptr) syscall.Errno {
 	_, _, err := syscall.RawSyscall6(sysFstatat, here, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(st)), flags, 0, 0)
 	return err
-}
-
-// cArg returns an element of a list that ends with nil.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func cArg(list **byte, i uintptr) *byte {
-	return *(**byte)(unsafe.Add(unsafe.Pointer(list), i*wordSize))
-}
-
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func cNext(s *byte) *byte { return (*byte)(unsafe.Add(unsafe.Pointer(s), 1)) }
-
-// cBehind returns what comes behind a prefix, or nil.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func cBehind(s *byte, prefix string) *byte {
-	for i := range len(prefix) {
-		if *s != prefix[i] {
-			return nil
-		}
-		s = cNext(s)
-	}
-	return s
-}
-
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func cIs(s *byte, text string) bool {
-	rest := cBehind(s, text)
-	return rest != nil && *rest == 0
 }

@@ -1,9 +1,8 @@
 #include "textflag.h"
 
-// _rt0_timens is the entry point of timens-runc: see early.go. The kernel has put argc, the
-// arguments, the environment and more where SP points. When handOn returns, Go's runtime
-// starts with what it returns, 16 bytes below or in the same place.
-TEXT _rt0_timens(SB),NOSPLIT|NOFRAME,$0
+// _rt0_timens_runc is the entry point of timens-runc, as _rt0_timens_hook of internal/early is that of
+// timens-hook: see early.go.
+TEXT _rt0_timens_runc(SB),NOSPLIT|NOFRAME,$0
 	MOVQ	SP, AX
 	SUBQ	$80, SP			// the 16 bytes, and room for what the callee may spill
 	ANDQ	$~15, SP

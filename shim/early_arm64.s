@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// _rt0_timens is the entry point of timens-runc: see early_amd64.s.
-TEXT _rt0_timens(SB),NOSPLIT|NOFRAME,$0
+// _rt0_timens_runc is the entry point of timens-runc: see early_amd64.s.
+TEXT _rt0_timens_runc(SB),NOSPLIT|NOFRAME,$0
 	MOVD	RSP, R0
 	SUB	$80, RSP
 	MOVD	ZR, g

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -18,13 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"oci-timens/config"
+	"oci-timens/internal/early"
 	"oci-timens/internal/edit"
 	"oci-timens/internal/lowlevel"
 	"oci-timens/internal/testenv"
 )
 
-// early is what earlyRoute makes of a call, "" where it leaves it to the usual way.
-func early(args, env []string) string {
+// route is what earlyRoute makes of a call, "" where it leaves it to the usual way.
+func route(args, env []string) string {
 	list := func(words []string) **byte {
 		all := make([]*byte, len(words)+1)
 		for i, w := range words {
@@ -129,7 +129,7 @@ func TestEarly(t *testing.T) {
 		"a longer one":       {start, []string{path("/"+strings.Repeat("x", 5000), "@/a")}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := early(tt.args, tt.env); got != tt.want {
+			if got := route(tt.args, tt.env); got != tt.want {
 				t.Errorf("handed on to %q, want %q", got, tt.want)
 			}
 			compareEarly(t, tt.args, tt.env)
@@ -140,7 +140,7 @@ func TestEarly(t *testing.T) {
 // compareEarly wants what is handed on early to be handed on likewise otherwise.
 func compareEarly(t *testing.T, args, env []string) {
 	t.Helper()
-	to := early(args, env)
+	to := route(args, env)
 	if to == "" {
 		return
 	}
@@ -206,7 +206,7 @@ func TestEarlyConfigured(t *testing.T) {
 		if err := tt.make(); err != nil {
 			t.Fatal(err)
 		}
-		if got := early([]string{"start", "c1"}, []string{"PATH=" + dir + "/bin"}); (got != "") != tt.want {
+		if got := route([]string{"start", "c1"}, []string{"PATH=" + dir + "/bin"}); (got != "") != tt.want {
 			t.Errorf("%s: handed on to %q, want that: %v", tt.name, got, tt.want)
 		}
 	}
@@ -220,59 +220,22 @@ func TestEarlyLeaves(t *testing.T) {
 	makeProgram(t, filepath.Join(dir, "runc"), "no program", 0o755)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	slack := timerSlack(t)
-	if slack == calmSlack {
-		t.Fatalf("the timer slack is %d ns already", slack)
-	}
 	for _, command := range []string{"create", "start"} {
-		for _, more := range []string{"A=1", "GOMAXPROCS="} {
-			words := []string{"timens-runc\x00", command + "\x00", "PATH=" + dir + "\x00", more + "\x00"}
-			address := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(words[i]))) }
-			const auxv = 12345
-			stack := []uintptr{1, 1, 2, address(0), address(1), 0, address(2), address(3), 0, auxv}
-			want := slices.Clone(stack[2:])
-			if more == "A=1" {
-				procs := uintptr(unsafe.Pointer(unsafe.StringData(earlyProcs)))
-				want = []uintptr{2, address(0), address(1), 0, address(2), address(3), procs, procs, 0, auxv}
-			}
-			earlyName[0] = 0
-			at := earlyEntry(&stack[2])
-			got := stack[2:]
-			if at == &stack[0] {
-				got = stack
-			} else if at != &stack[2] {
-				t.Fatalf("%s %s: it is at %p, and was at %p", command, more, at, &stack[2])
-			}
-			if !slices.Equal(got, want) || earlyAdded != (more == "A=1") {
-				t.Errorf("%s %s: the stack is %x, want %x; added: %v", command, more, got, want, earlyAdded)
-			}
-			if tried := earlyName[0] != 0; tried != (command == "start") {
-				t.Errorf("%s: a runtime was looked for: %v", command, tried)
-			}
-			if got := timerSlack(t); got != calmSlack || earlySlack != slack {
-				t.Errorf("%s: the timer slack is %d ns, and was %d: %d", command, got, slack, earlySlack)
-			}
-			t.Setenv(calmVariable, "1")
-			undoCalm()
-			if value, set := os.LookupEnv(calmVariable); set != (more != "A=1") {
-				t.Errorf("%s %s: then %s=%q, %v", command, more, calmVariable, value, set)
-			}
-			if got := timerSlack(t); got != slack {
-				t.Errorf("%s: then the timer slack is %d ns, and was %d", command, got, slack)
-			}
-			earlyAdded = false
-			runtime.KeepAlive(words)
+		words := []string{"timens-runc\x00", command + "\x00", "PATH=" + dir + "\x00", "GOMAXPROCS=1\x00"}
+		address := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(words[i]))) }
+		stack := []uintptr{2, address(0), address(1), 0, address(2), address(3), 0}
+		was := slices.Clone(stack)
+		earlyName[0] = 0
+		at := earlyEntry(&stack[0])
+		early.Undo()
+		if at != &stack[0] || !slices.Equal(stack, was) {
+			t.Errorf("%s: the stack was %x, and is %x", command, was, stack)
 		}
+		if tried := earlyName[0] != 0; tried != (command == "start") {
+			t.Errorf("%s: a runtime was looked for: %v", command, tried)
+		}
+		runtime.KeepAlive(words)
 	}
-}
-
-func timerSlack(t *testing.T) uintptr {
-	t.Helper()
-	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uintptr(slack)
 }
 
 // FuzzEarly compares with the usual way, which decides.
@@ -304,90 +267,13 @@ func FuzzEarly(f *testing.F) {
 	})
 }
 
-var (
-	asmFunction = regexp.MustCompile(`^(\S+) STEXT `)
-	asmOffset   = regexp.MustCompile(`^\d+$`)
-	asmLine     = regexp.MustCompile(`^\s+0x[0-9a-f]+ \d+ \(([^)]*)\)\s+(CALL|BL|DUFF\w*|JMP|B)\s+(.*)$`)
-)
-
-// TestEarlyCalls has the compiler tell what the functions of early.go call, also where others
-// are a part of them: each other, and raw system calls; nothing of Go's runtime, which is not
-// there yet.
-func TestEarlyCalls(t *testing.T) {
-	for _, arch := range []string{"amd64", "arm64"} {
-		cmd := exec.Command("go", "build", "-gcflags=-S", ".")
-		cmd.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0")
-		text, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		calls, early, functions := map[string]bool{}, false, 0
-		for line := range strings.Lines(string(text)) {
-			if m := asmFunction.FindStringSubmatch(line); m != nil {
-				name := strings.TrimPrefix(m[1], "oci-timens/shim.")
-				if early = slices.Contains(earlyFunctions, name); early {
-					functions++
-				}
-			}
-			m := asmLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
-			if m == nil || !early {
-				continue
-			}
-			to := strings.TrimSuffix(m[3], "(SB)")
-			if to == m[3] && (m[2] == "JMP" || m[2] == "B") && asmOffset.MatchString(to) {
-				continue // within the function
-			}
-			calls[strings.TrimPrefix(to, "oci-timens/shim.")] = true
-		}
-		want := append([]string{"syscall.RawSyscall", "syscall.RawSyscall6"}, earlyFunctions...)
-		for call := range calls {
-			if !slices.Contains(want, call) {
-				t.Errorf("%s: a function of early.go calls %s", arch, call)
-			}
-		}
-		if functions != len(earlyFunctions) || !calls["syscall.RawSyscall6"] || !calls["earlyRoute"] {
-			t.Errorf("%s: %d functions of %d are seen, and calls of %v", arch, functions, len(earlyFunctions), calls)
-		}
-	}
-}
-
-var earlyFunctions = []string{
-	"handOn", "earlyRoute", "earlyCommand", "isOthers", "mayBeConfigured", "earlyFind", "earlyCandidate",
-	"cBundle", "asksNothing", "earlyRead", "earlyScan", "isDotOrDash", "isIDByte",
-	"earlyCalm", "setName", "nameAt", "cStat", "cArg", "cNext", "wNext", "cBehind", "cIs",
-}
-
-// TestEarlyFunctions holds that list against the source, where each may not grow the stack.
-func TestEarlyFunctions(t *testing.T) {
-	var names []string
-	for _, file := range []string{"early.go", "earlycreate.go", "earlycalm.go"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range regexp.MustCompile(`(?m)^func (\w+)`).FindAllStringSubmatch(string(text), -1) {
-			if slices.Contains([]string{"undoCalm", "growStack", "touch"}, m[1]) {
-				continue // called when Go's runtime is there
-			}
-			names = append(names, m[1])
-			if !strings.Contains(string(text), "//go:nosplit\n//go:norace\n//go:nocheckptr\nfunc "+m[1]+"(") {
-				t.Errorf("%s: may grow the stack, or be instrumented", m[1])
-			}
-		}
-	}
-	slices.Sort(names)
-	if d := cmp.Diff(slices.Sorted(slices.Values(earlyFunctions)), names); d != "" {
-		t.Error(d)
-	}
-}
-
 // TestEarlyStart starts the program as it is released. That a signal stays ignored which Go's
 // start would have reset shows which way was gone. What that start was given goes no further.
 func TestEarlyStart(t *testing.T) {
 	unconfigured(t)
-	dir, slack := t.TempDir(), strconv.Itoa(int(timerSlack(t)))
+	dir, slack := t.TempDir(), strconv.Itoa(timerSlack(t))
 	program := filepath.Join(dir, "timens-runc")
-	build := exec.Command("go", "build", "-ldflags=-E=_rt0_timens", "-o", program, "../cmd/timens-runc")
+	build := exec.Command("go", "build", "-ldflags=-E=_rt0_timens_runc", "-o", program, "../cmd/timens-runc")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -425,8 +311,17 @@ echo ignored
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 		if threads := strings.Fields(stderr.String()); tt.name == "not early" && os.Getuid() == 0 &&
-			(len(threads) < 2 || threads[0] != slack || !slices.Contains(threads[1:], strconv.Itoa(calmSlack))) {
+			(len(threads) < 2 || threads[0] != slack || !slices.Contains(threads[1:], "4000000")) {
 			t.Errorf("%s: the timer slacks of the threads were %q", tt.name, threads)
 		}
 	}
+}
+
+func timerSlack(t *testing.T) int {
+	t.Helper()
+	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slack
 }

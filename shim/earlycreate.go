@@ -3,6 +3,8 @@ package shim
 import (
 	"syscall"
 	"unsafe"
+
+	"oci-timens/internal/early"
 )
 
 // A container that asks for no clocks can be told from a look at its config.json, and in
@@ -11,7 +13,7 @@ import (
 // (It has the file of a container in a pod parsed as well, and refuses one that is no JSON;
 // here that is left to the low-level runtime, as it is for all other containers.)
 //
-// See early.go for what functions must not do.
+// See package early for what functions must not do.
 
 // earlyText is the config.json that is looked at: those of engines have some ten kilobytes.
 // Behind it there is always a zero.
@@ -24,12 +26,12 @@ var earlyText [256 << 10]byte
 //go:nocheckptr
 func cBundle(argv **byte, i uintptr) *byte {
 	var bundle *byte
-	for ; cArg(argv, i) != nil; i++ {
-		arg := cArg(argv, i)
-		named := cBehind(arg, "--bundle=")
-		if cIs(arg, "--bundle") {
+	for ; early.Arg(argv, i) != nil; i++ {
+		arg := early.Arg(argv, i)
+		named := early.Behind(arg, "--bundle=")
+		if early.Is(arg, "--bundle") {
 			i++
-			if named = cArg(argv, i); named == nil {
+			if named = early.Arg(argv, i); named == nil {
 				return nil
 			}
 		}
@@ -39,13 +41,13 @@ func cBundle(argv **byte, i uintptr) *byte {
 				return nil
 			}
 			bundle = named
-		case cIs(arg, "--no-pivot"), cIs(arg, "--no-new-keyring"), cIs(arg, "--detach"):
-		case cBehind(arg, "--pid-file=") != nil, cBehind(arg, "--console-socket=") != nil:
-		case cIs(arg, "--pid-file"), cIs(arg, "--console-socket"):
-			if i++; cArg(argv, i) == nil {
+		case early.Is(arg, "--no-pivot"), early.Is(arg, "--no-new-keyring"), early.Is(arg, "--detach"):
+		case early.Behind(arg, "--pid-file=") != nil, early.Behind(arg, "--console-socket=") != nil:
+		case early.Is(arg, "--pid-file"), early.Is(arg, "--console-socket"):
+			if i++; early.Arg(argv, i) == nil {
 				return nil
 			}
-		case isIDByte(*arg) && cArg(argv, i+1) == nil:
+		case isIDByte(*arg) && early.Arg(argv, i+1) == nil:
 			return bundle
 		default:
 			return nil
@@ -64,7 +66,7 @@ func asksNothing(bundle *byte) bool {
 		return false
 	}
 	n, base := uintptr(0), uintptr(0)
-	for last := byte(0); *bundle != 0; bundle = cNext(bundle) {
+	for last := byte(0); *bundle != 0; bundle = early.Next(bundle) {
 		if n == mostName || last == '/' && (*bundle == '/' || *bundle == '.') {
 			return false // which filepath.Join would write differently
 		}
@@ -84,7 +86,7 @@ func asksNothing(bundle *byte) bool {
 	// Behind the folder of all bundles, the ID of the sandbox.
 	same := true
 	i := uintptr(0)
-	for ; isIDByte(*id); id = cNext(id) {
+	for ; isIDByte(*id); id = early.Next(id) {
 		if i == 128 || base+i == mostName { // spec.Pod takes as many
 			return false
 		}
@@ -163,25 +165,25 @@ var earlySize uintptr
 func earlyScan() (id *byte, ok bool) {
 	inPod := false
 	end := unsafe.Add(unsafe.Pointer(&earlyText[0]), earlySize)
-	for p := &earlyText[0]; unsafe.Pointer(p) != end; p = cNext(p) {
+	for p := &earlyText[0]; unsafe.Pointer(p) != end; p = early.Next(p) {
 		switch *p {
 		case 't':
-			if cBehind(p, "timens") != nil {
+			if early.Behind(p, "timens") != nil {
 				return nil, false
 			}
 		case '\\':
 			// Letters, and what else is in the sandbox's key.
-			if c := cBehind(p, `\u00`); c != nil && (*c == '2' && isDotOrDash(*cNext(c)) || *c == '6' || *c == '7') {
+			if c := early.Behind(p, `\u00`); c != nil && (*c == '2' && isDotOrDash(*early.Next(c)) || *c == '6' || *c == '7') {
 				return nil, false
 			}
 		case 'k':
-			inPod = inPod || cBehind(p, "kubepods") != nil
+			inPod = inPod || early.Behind(p, "kubepods") != nil
 		case 'i':
-			if c := cBehind(p, "io.kubernetes.cri.sandbox-id"); c != nil {
+			if c := early.Behind(p, "io.kubernetes.cri.sandbox-id"); c != nil {
 				if id != nil {
 					return nil, false
 				}
-				if id = cBehind(c, `":"`); id == nil {
+				if id = early.Behind(c, `":"`); id == nil {
 					return nil, false
 				}
 			}

@@ -49,7 +49,7 @@ func (p pods) create(t *testing.T, id string, args ...string) bool {
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "@", p.dir)
 	}
-	if early(args, p.env()) == "" {
+	if route(args, p.env()) == "" {
 		return false
 	}
 	file := filepath.Join(p.dir, id, "config.json")

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"oci-timens/config"
+	"oci-timens/internal/early"
 	"oci-timens/internal/edit"
 	"oci-timens/internal/lowlevel"
 )
@@ -32,8 +33,7 @@ import (
 // were blocked which end a process (initsig and blockableSig in Go's runtime). Calls
 // that early.go hands on do not get here, and keep them.
 func Main(args []string) int {
-	growStack()
-	undoCalm()
+	early.Undo()
 	s := &shim{
 		args: args, stdout: os.Stdout, stderr: os.Stderr, facts: edit.Start,
 		// syscall.Exec, because it gives back the limit of open files that Go's

@@ -97,6 +97,12 @@ func TestReleasedVersion(t *testing.T) {
 		if got := m.Run(qemu, "/root/timensctl", "version"); got != "timensctl "+tag {
 			t.Errorf("%s: %s", arch, got)
 		}
+		// Before it starts, it does something with its stack (internal/early).
+		m.Copy(filepath.Join(release(t), "timens-hook."+arch), "/root/timens-hook", 0o755)
+		o, err := m.Try(qemu, "-strace", "/root/timens-hook", "--version")
+		if err != nil || o.Stdout != "timens-hook "+tag+"\n" || !strings.Contains(o.Stderr, "4000000") {
+			t.Errorf("%s: %v, %q, %s", arch, err, o.Stdout, o.Stderr)
+		}
 	}
 }
 

@@ -61,8 +61,8 @@ func Programs(t testing.TB) Built {
 
 // LinkFlags are those that a program is linked with, as in the Makefile.
 func LinkFlags(program string) string {
-	if program == "timens-runc" {
-		return "-s -w -E=_rt0_timens" // see shim/early.go
+	if program == "timens-hook" || program == "timens-runc" {
+		return "-s -w -E=_rt0_" + strings.ReplaceAll(program, "-", "_") // see internal/early
 	}
 	return "-s -w"
 }

@@ -85,7 +85,7 @@ func build(bin string) error {
 	}{
 		{".", cc},
 		{"..", []string{"go", "build", "-trimpath", "-o", filepath.Join(bin, "probe"), "./cmd/probe"}},
-		{"../..", []string{"go", "build", "-trimpath", "-o", bin, "./cmd/timens-hook"}},
+		{"../..", []string{"go", "build", "-trimpath", "-ldflags", machine.LinkFlags("timens-hook"), "-o", bin, "./cmd/timens-hook"}},
 		{"../..", []string{"go", "build", "-trimpath", "-ldflags", machine.LinkFlags("timens-runc"), "-o", bin, "./cmd/timens-runc"}},
 	} {
 		cmd := exec.Command(b.args[0], b.args[1:]...)

@@ -1,0 +1,12 @@
+#include "textflag.h"
+
+// _rt0_timens_hook is the entry point of timens-hook: see early_amd64.s.
+TEXT _rt0_timens_hook(SB),NOSPLIT|NOFRAME,$0
+	MOVD	RSP, R0
+	SUB	$80, RSP
+	MOVD	ZR, g
+	MOVD	·entry(SB), R26
+	MOVD	(R26), R1
+	CALL	(R1)
+	MOVD	R0, RSP
+	JMP	_rt0_arm64_linux(SB)
