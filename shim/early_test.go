@@ -273,6 +273,7 @@ func TestEarlyStart(t *testing.T) {
 	unconfigured(t)
 	dir, slack := t.TempDir(), strconv.Itoa(timerSlack(t))
 	program := filepath.Join(dir, "timens-runc")
+	readSources(t)
 	build := exec.Command("go", "build", "-ldflags=-E=_rt0_timens_runc", "-o", program, "../cmd/timens-runc")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -313,6 +314,22 @@ echo ignored
 		if threads := strings.Fields(stderr.String()); tt.name == "not early" && os.Getuid() == 0 &&
 			(len(threads) < 2 || threads[0] != slack || !slices.Contains(threads[1:], "4000000")) {
 			t.Errorf("%s: the timer slacks of the threads were %q", tt.name, threads)
+		}
+	}
+}
+
+// readSources has "go test" know that what it remembers of a test is old when these change.
+func readSources(t *testing.T) {
+	t.Helper()
+	for _, pattern := range []string{"*.s", "../internal/early/*", "../cmd/timens-runc/*"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, files, err)
+		}
+		for _, f := range files {
+			if _, err := os.ReadFile(f); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -80,25 +80,20 @@ func asksNothing(bundle *byte) bool {
 		return false
 	}
 	id, ok := earlyScan()
-	if id == nil || !ok {
+	if !ok || id == nil {
 		return ok
 	}
 	// Behind the folder of all bundles, the ID of the sandbox.
-	same := true
 	i := uintptr(0)
 	for ; isIDByte(*id); id = early.Next(id) {
 		if i == 128 || base+i == mostName { // spec.Pod takes as many
 			return false
 		}
-		same = same && base+i < n && nameAt(base+i) == *id
 		setName(base+i, *id)
 		i++
 	}
 	if *id != '"' || i == 0 {
 		return false
-	}
-	if same && base+i == n {
-		return true // the sandbox itself
 	}
 	switch earlyRead(base + i) {
 	case 0:
@@ -163,7 +158,7 @@ var earlySize uintptr
 //go:norace
 //go:nocheckptr
 func earlyScan() (id *byte, ok bool) {
-	inPod := false
+	inPod, crio := false, false
 	end := unsafe.Add(unsafe.Pointer(&earlyText[0]), earlySize)
 	for p := &earlyText[0]; unsafe.Pointer(p) != end; p = early.Next(p) {
 		switch *p {
@@ -179,6 +174,7 @@ func earlyScan() (id *byte, ok bool) {
 		case 'k':
 			inPod = inPod || early.Behind(p, "kubepods") != nil
 		case 'i':
+			crio = crio || early.Behind(p, "io.kubernetes.cri-o.") != nil
 			if c := early.Behind(p, "io.kubernetes.cri.sandbox-id"); c != nil {
 				if id != nil {
 					return nil, false
@@ -189,10 +185,10 @@ func earlyScan() (id *byte, ok bool) {
 			}
 		}
 	}
-	if !inPod {
+	if !inPod || id == nil {
 		return nil, true
 	}
-	return id, true
+	return id, !crio // which might name another
 }
 
 // isDotOrDash takes the last digit of \u002e and \u002d.
@@ -202,11 +198,11 @@ func earlyScan() (id *byte, ok bool) {
 //go:nocheckptr
 func isDotOrDash(digit byte) bool { return digit|0x20 == 'e' || digit|0x20 == 'd' }
 
-// isIDByte tells what IDs of engines are made of.
+// isIDByte tells what IDs of engines are made of, for which others may take more.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func isIDByte(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }

@@ -88,6 +88,8 @@ func TestEarlyCreate(t *testing.T) {
 		"at the end":              {`{"a":"timens`, "", false},
 		"nearly":                  {`{"a":"timen`, "", true},
 		"a letter escaped":        {`{"a":"\u0074imens"}`, "", false},
+		"another letter escaped":  {`{"annotations":{"io.t\u0069mens.boottime":"+1h"}}`, "", false},
+		"the last one escaped":    {`{"annotations":{"io.timen\u0073.boottime":"+1h"}}`, "", false},
 		"a capital escaped":       {`{"a":"\u0054imens"}`, "", true},
 		"a shell's line":          {`{"process":{"args":["a \u0026\u0026 b \u003e c"]}}`, "", true},
 		"a point escaped":         {`{"a":"\u002E"}`, "", false},
@@ -103,8 +105,12 @@ func TestEarlyCreate(t *testing.T) {
 		"in two pods":             {edit(`"box"`, `"box","io.kubernetes.cri.sandbox-id":"x"`), `{}`, false},
 		"with spaces":             {edit(`:"box"`, `: "box"`), `{}`, false},
 		"its own sandbox":         {edit(`:"box`, `:"c1`), asks, true},
-		"one like it":             {edit(`:"box`, `:"c`), asks, true},
-		"one longer than it":      {edit(`:"box`, `:"c12`), asks, true},
+		"no such sandbox":         {edit(`:"box`, `:"c`), asks, true},
+		"the key escaped":         {edit("sandbox-id", `s\u0061ndbox-id`), asks, false},
+		"the cgroup escaped":      {edit("kubepods", `\u006bubepods`), asks, false},
+		"CRI-O's key as well":     {edit(`"linux"`, `"io.kubernetes.cri-o.SandboxID":"other","linux"`), `{}`, false},
+		"CRI-O's alone":           {`{"annotations":{"io.kubernetes.cri-o.SandboxID":"box"},"linux":{"cgroupsPath":"/kubepods/x"}}`, asks, true},
+		"an ID that is none":      {edit(`:"box`, `:"_box`), `{}`, false},
 		"a path for an ID":        {edit(`:"box`, `:"../box`), `{}`, false},
 		"no ID":                   {edit(`:"box`, `:"`), `{}`, false},
 		"an endless ID":           {edit(`:"box`, `:"`+strings.Repeat("x", 129)), `{}`, false},
@@ -116,6 +122,14 @@ func TestEarlyCreate(t *testing.T) {
 				t.Errorf("handed on: %v, want %v", got, tt.want)
 			}
 		})
+	}
+	// IDs of which one is the beginning of the other, either way.
+	for _, id := range []string{"c", "c12"} {
+		p.set(t, edit(`:"box`, `:"`+id), "")
+		makeProgram(t, filepath.Join(p.dir, id, "config.json"), asks, 0o644)
+		if p.create(t, "c1") {
+			t.Errorf("in pod %s, which asks: handed on", id)
+		}
 	}
 	// What is read of one file must not be taken for a part of the next.
 	p.set(t, inBox, `{`)
@@ -157,12 +171,42 @@ func TestEarlyCreateLines(t *testing.T) {
 		"create c1":                                              false,
 		"create":                                                 false,
 		"restore --bundle @/c1 c1":                               false,
+		"create --bundle " + wrapped(p.dir, "c1") + " c1":        false,
 		"create --bundle /" + strings.Repeat("x/", 2048) + " c1": false,
 		"create --bundle /" + strings.Repeat("/", 2048) + "x c1": false,
 		"create --bundle " + strings.Repeat("/"+strings.Repeat("x", 250), 16) + " --bundle @/c1 c1": false,
 	} {
 		if got := p.create(t, "c1", strings.Fields(line)...); got != want {
 			t.Errorf("%s: handed on: %v, want %v", line, got, want)
+		}
+	}
+}
+
+// wrapped is a name that is too long by that of a folder that is there: begun anew at its end,
+// it would be that.
+func wrapped(dir, name string) string {
+	there := filepath.Join(dir, name)
+	const size = len(earlyName)
+	return "/" + strings.Repeat("x/", (size-2)/2) + "x" + there
+}
+
+// TestEarlyCreateLong has a sandbox whose ID does not fit behind the folder of all bundles.
+func TestEarlyCreateLong(t *testing.T) {
+	p := newPods(t)
+	dir := p.dir
+	for len(dir) < len(earlyName)-300 {
+		dir += "/" + strings.Repeat("x", 200)
+	}
+	dir += "/" + strings.Repeat("x", len(earlyName)-40-len(dir))
+	if err := os.MkdirAll(dir+"/c1", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{"box": true, strings.Repeat("b", 64): false} {
+		if err := os.WriteFile(dir+"/c1/config.json", []byte(strings.Replace(inBox, `:"box`, `:"`+id, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := route([]string{"create", "--bundle", dir + "/c1", "c1"}, p.env()) != ""; got != want {
+			t.Errorf("sandbox %s: handed on: %v, want %v", id, got, want)
 		}
 	}
 }
@@ -199,6 +243,8 @@ func FuzzEarlyCreate(f *testing.F) {
 	f.Add(`{}`, "", "--bundle\n@/c1\n--pid-file\n/p\nc1")
 	f.Add(inBox, `{}`, "--bundle=@/c1\nc1")
 	f.Add(inBox, `{"annotations":{"io.timens.boottime":"+1h"}}`, "--bundle\n@/c1\nc1")
+	f.Add(`{"annotations":{"io.t\u0069mens.boottime":"+1h"}}`, "", "--bundle\n@/c1\nc1")
+	f.Add(strings.Replace(inBox, "{", `{"io.kubernetes.cri-o.SandboxID":"x",`, 1), `{}`, "--bundle\n@/c1\nc1")
 	f.Add(strings.Replace(inBox, "sandbox-id", `sandbox\u002did`, 1), `{"io.timens.applied":{}}`, "--bundle\n@/c1\nc1")
 	f.Add(strings.Replace(inBox, `"annotations":{`, `"annotations":{"io.kubernetes.cri.sandbox-id":"c1"},"x":{`, 1), `{"\u0074imens":1}`, "--detach\n--bundle\n@/c1\nc1")
 	f.Fuzz(func(t *testing.T, container, sandbox, line string) {

@@ -14,7 +14,8 @@ import (
 //     With the kernel free to do that some milliseconds later it is not in the way: PR_SET_TIMERSLACK
 //     of prctl(2), which threads have from who starts them.
 //
-// What is started by the program gets both as they were: see Undo.
+// What is started by the program gets both as they were, if it is by the main thread: see Undo.
+// Others than that keep their slack, so that time.Sleep may be late by it.
 
 var (
 	entry = start // for assembly, which cannot name functions of Go's own calling convention
@@ -78,9 +79,9 @@ func nextWord(word *uintptr) *uintptr {
 	return (*uintptr)(unsafe.Add(unsafe.Pointer(word), WordSize))
 }
 
-// Undo undoes what Calm has done, as far as others would inherit it. It has to be called by the
-// main thread, with Go's runtime there, and has the stack grow at once to what will be needed:
-// else that is copied four times, later, when there is more in it.
+// Undo undoes what Calm has done, as far as others would inherit it from the main thread: an init
+// function has to call it, and start all of them. It has the stack grow at once to what will be
+// needed: else that is copied four times, later, when there is more in it.
 func Undo() {
 	growStack()
 	if slackWas != 0 {

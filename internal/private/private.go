@@ -66,7 +66,7 @@ func Ours(info fs.FileInfo) bool {
 
 // Lock waits for the lock of a file or folder, which ends when f is closed.
 func Lock(f *os.File, timeout time.Duration) error {
-	for limit := time.Now().Add(timeout); ; time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(timeout); ; {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err != unix.EWOULDBLOCK && err != unix.EINTR {
 			return os.NewSyscallError("flock "+f.Name(), err)
@@ -74,5 +74,7 @@ func Lock(f *os.File, timeout time.Duration) error {
 		if time.Now().After(limit) {
 			return fmt.Errorf("%s has been locked for %v by another process: see who holds it (lslocks)", f.Name(), timeout)
 		}
+		// By this thread: time.Sleep is late where others have another timer slack (internal/early).
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: int64(time.Millisecond)}, nil)
 	}
 }
