@@ -211,17 +211,12 @@ func earlyCandidate(dir *byte, name string) (next *byte, ok bool) {
 // mostName is how long a folder in earlyName may be: there is room for a name behind it.
 const mostName = uintptr(len(earlyName)) - 16
 
-// setName and nameAt take an index below len(earlyName), which the compiler does not know.
+// setName takes an index below len(earlyName), which the compiler does not know.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func setName(i uintptr, c byte) { earlyName[i&(mostName|15)] = c }
-
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func nameAt(i uintptr) byte { return earlyName[i&(mostName|15)] }
 
 const (
 	here     = ^uintptr(99) // AT_FDCWD
