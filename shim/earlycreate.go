@@ -162,12 +162,12 @@ func earlyScan() (id *byte, ok bool) {
 	end := unsafe.Add(unsafe.Pointer(&earlyText[0]), earlySize)
 	for p := &earlyText[0]; unsafe.Pointer(p) != end; p = early.Next(p) {
 		switch *p {
-		case 't':
-			if early.Behind(p, "timens") != nil {
+		case '.':
+			if early.Behind(p, ".timens") != nil {
 				return nil, false
 			}
 		case '\\':
-			// Letters, and what else is in the sandbox's key.
+			// Letters, and what else is in our keys, and the sandbox's.
 			if c := early.Behind(p, `\u00`); c != nil && (*c == '2' && isDotOrDash(*early.Next(c)) || *c == '6' || *c == '7') {
 				return nil, false
 			}

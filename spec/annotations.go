@@ -80,20 +80,18 @@ func ParseAnnotations(a map[string]string) (Request, error) {
 }
 
 // Mentioned reports whether the text of a config.json may hold any key of ours,
-// KeyApplied among them: all of them have the same word in them.
-func Mentioned(config []byte) bool { return mentions(config, "timens") }
+// KeyApplied among them: all of them have the same word in them behind a dot. (Without
+// that utimensat, which is in the seccomp profile of every engine, would be one.)
+func Mentioned(config []byte) bool {
+	return mentions(config, ".timens", `\u002e`, `\u002E`)
+}
 
-// mentions reports whether a string in the text of a config.json may hold a word of
-// lower-case letters. It can be told from bytes that stand for nothing else, valid
-// JSON or not: letters are themselves or \u006x and \u007x. That is ten times as
-// fast as to parse it.
-func mentions(config []byte, word string) bool {
-	for _, s := range []string{word, `\u006`, `\u007`} {
-		if bytes.Contains(config, []byte(s)) {
-			return true
-		}
-	}
-	return false
+// mentions reports whether a string in the text of a config.json may hold one of some
+// words, of lower-case letters and what is in them as it stands. It can be told from bytes that stand
+// for nothing else, valid JSON or not: letters are themselves or \u006x and \u007x. That is
+// ten times as fast as to parse it.
+func mentions(config []byte, words ...string) bool {
+	return slices.ContainsFunc(append(words, `\u006`, `\u007`), func(s string) bool { return bytes.Contains(config, []byte(s)) })
 }
 
 // parser collects a request, and remembers who has asked for it.

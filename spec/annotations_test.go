@@ -154,13 +154,16 @@ func wantError(t *testing.T, err error, want string) {
 
 func TestMentioned(t *testing.T) {
 	for text, want := range map[string]bool{
-		`{"annotations":{"a":"\u0026 time ns \u003c"}}`:      false,
-		`{"annotations":{"io.timens.monotonic":"+1h"}}`:      true,
-		`{"annotations":{"run.oci.timens_offset":""}}`:       true,
-		`{"annotations":{"io.\u0074imens.monotonic":"+1h"}}`: true,
-		`{"annotations":{"io.time\u006Es.monotonic":"+1h"}}`: true,
-		`{"io.timens.applied":{}}`:                           true,
-		"":                                                   false,
+		`{"annotations":{"a":"\u0026 time ns \u003c"}}`:             false,
+		`{"annotations":{"io.timens.monotonic":"+1h"}}`:             true,
+		`{"annotations":{"run.oci.timens_offset":""}}`:              true,
+		`{"annotations":{"io.\u0074imens.monotonic":"+1h"}}`:        true,
+		`{"annotations":{"io.time\u006Es.monotonic":"+1h"}}`:        true,
+		`{"io.timens.applied":{}}`:                                  true,
+		`{"io\u002etimens.applied":{}}`:                             true,
+		`{"io\u002Etimens.applied":{}}`:                             true,
+		`{"syscalls":[{"names":["utimensat","utimensat_time64"]}]}`: false,
+		"": false,
 	} {
 		if got := Mentioned([]byte(text)); got != want {
 			t.Errorf("%s: %v", text, got)

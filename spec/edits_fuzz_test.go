@@ -135,11 +135,11 @@ func decoded(t *testing.T, text []byte) (v any) {
 	return v
 }
 
-// mentioned reports whether a key or a string says timens.
+// mentioned reports whether a key or a string says timens behind a dot.
 func mentioned(v any) bool {
 	switch v := v.(type) {
 	case string:
-		return strings.Contains(v, "timens")
+		return strings.Contains(v, ".timens")
 	case []any:
 		return slices.ContainsFunc(v, mentioned)
 	case map[string]any:

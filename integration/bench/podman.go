@@ -219,7 +219,7 @@ func (b *bench) shimAlone(s *setting, archive, noop string) error {
 	err = b.interleaved(ways, func(i int) (took time.Duration, _ error) {
 		for _, args := range [][]string{{"create", "--bundle=" + b.dir, "--pid-file=" + b.own("pid"), "x"}, {"start", "x"}} {
 			cmd := exec.Command(b.own([]string{"noop", "timens-runc", "timens-runc"}[i]), append([]string{"--root=" + b.own("root")}, args...)...)
-			cmd.Env = []string{"PATH=" + b.dir}
+			cmd.Env = []string{"PATH=" + filepath.Dir(b.own("runc"))}
 			if i == 2 {
 				cmd.Env = append(cmd.Env, "TIMENS_CONFIG="+toml)
 			}
