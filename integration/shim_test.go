@@ -179,14 +179,14 @@ func TestShimRefusesConfig(t *testing.T) {
 		text string
 	}{
 		"empty":     {func([]byte) []byte { return nil }, ""},
-		"truncated": {func(b []byte) []byte { return b[:len(b)/2] }, "config.json: "},
+		"truncated": {func(b []byte) []byte { return b[:len(b)-2] }, "config.json: "},
 		"no object": {func([]byte) []byte { return []byte(`["io.timens.boottime"]`) }, "config.json: "},
 		"trailing":  {func(b []byte) []byte { return append(slices.Clone(b), "{}"...) }, "config.json: "},
 		"huge":      {func(b []byte) []byte { return append(slices.Clone(b), bytes.Repeat([]byte(" "), 17<<20)...) }, "config.json: "},
 		"a key twice": {func(b []byte) []byte {
 			return bytes.Replace(b, []byte(`"linux": {`), []byte(`"linux": {}, "linux": {`), 1)
 		}, `key "linux" appears twice`},
-		"nested":   {func([]byte) []byte { return []byte(strings.Repeat(`{"timens":`, 1<<20)) }, "config.json: "},
+		"nested":   {func([]byte) []byte { return []byte(strings.Repeat(`{"io.timens.x":`, 1<<20)) }, "config.json: "},
 		"two time": {func(b []byte) []byte { return twoTimeEntries(b) }, `linux.namespaces has two entries of type "time"`},
 	} {
 		t.Run(name, func(t *testing.T) {
