@@ -86,7 +86,7 @@ func TestGiant(t *testing.T) {
 			deep := strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + ","
 			return `{"annotations":{` + asks + `},"x":[` + strings.Repeat(deep, 900) + `0]}`
 		}, exit: 0},
-		"too deep": {program: "shim", args: create, config: func() string { return strings.Repeat(`{"timens":`, megabyte) }, exit: 1, text: "exceeded max depth"},
+		"too deep": {program: "shim", args: create, config: func() string { return strings.Repeat(`{"io.timens.x":`, megabyte) }, exit: 1, text: "exceeded max depth"},
 		"config.json of 1 GB to precreate": {program: "hook", args: []string{"precreate"}, stdin: gigabyte, exit: 1,
 			text: "config.json on the standard input: larger than 16777216 bytes"},
 	} {
